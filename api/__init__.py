@@ -1,0 +1,1 @@
+"""HTTP and command line, in and out: nothing here knows how points are stored."""

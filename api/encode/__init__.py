@@ -1,0 +1,1 @@
+"""Columns to bytes: JSON, CSV, Arrow. Pure."""

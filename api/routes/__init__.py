@@ -1,0 +1,1 @@
+"""One resource each; every route is a thin shell over `tsdb`."""

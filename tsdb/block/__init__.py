@@ -1,0 +1,1 @@
+"""Older points: immutable, checksummed, on disk."""

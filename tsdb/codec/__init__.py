@@ -1,0 +1,1 @@
+"""Arrays to bits and back, pure: Gorilla as the paper, and as kernels."""

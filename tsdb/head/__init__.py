@@ -1,0 +1,1 @@
+"""Recent points, compressed, in memory."""

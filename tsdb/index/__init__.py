@@ -1,0 +1,1 @@
+"""Which series exist and which match a selector."""

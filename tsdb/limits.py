@@ -1,0 +1,93 @@
+"""Every bound of the engine, with its unit in its name and its reason beside it.
+
+One place, so that changing one constant cannot silently break another: relations between
+bounds are asserted below, at import. docs/reference/limits.md is rendered from this file.
+"""
+
+from __future__ import annotations
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+# --- labels -------------------------------------------------------------------------------
+LABELS_PER_SERIES_MAX = 64
+"""More labels than any sane series has; a bug in a sender shows up here, not in memory."""
+LABEL_NAME_BYTES_MAX = 256
+"""UTF-8 bytes. Prometheus has no bound; VictoriaMetrics 256."""
+LABEL_VALUE_BYTES_MAX = 4 * KIB
+"""UTF-8 bytes. Longer values are logs or stack traces in disguise; refused, never cut."""
+SERIES_KEY_BYTES_MAX = 32 * KIB
+"""Canonical bytes of one label set: keeps one absurd series from filling a page of the index."""
+
+# --- points -------------------------------------------------------------------------------
+FUTURE_S_MAX = 24 * 3600
+"""A point further ahead of the clock is far more often a unit mistake than a forecast."""
+POINTS_PER_REQUEST_MAX = 1_000_000
+"""Bounds the memory of one request at 16 MB of columns."""
+SERIES_MAX = 2_000_000
+"""Active series of one database by default: about 1.2 GB of labels and index at 600 B a series."""
+
+# --- requests -----------------------------------------------------------------------------
+BODY_BYTES_MAX = 32 * MIB
+"""Decoded body. The encoded one may be at most `BODY_ENCODED_BYTES_MAX`."""
+BODY_ENCODED_BYTES_MAX = 16 * MIB
+"""Body on the wire."""
+BODY_RATIO_MAX = 200
+"""Decoded : encoded. Real metrics reach 30:1; a bomb reaches 1,000:1."""
+BODY_RATIO_FLOOR_BYTES = 1 * MIB
+"""Bodies that decode to less are never refused for their ratio alone."""
+QUEUE_BYTES_MAX = 64 * MIB
+"""Decoded bytes waiting for the log; past it writers get 429 + Retry-After."""
+
+# --- log ----------------------------------------------------------------------------------
+ENTRY_BYTES_MAX = 4 * MIB
+"""Payload of one log entry; larger requests are split (batch id, part i of n)."""
+ENTRY_PARTS_MAX = 64
+"""Parts of one split request: 64 x 4 MiB is far above `POINTS_PER_REQUEST_MAX` x 20 B."""
+SEGMENT_BYTES_MAX = 64 * MIB
+"""One log file. Small enough to trim often, large enough that creating one is rare."""
+IDLE_MARK_MS = 100
+"""After this much silence a mark record says that the last batch is durable."""
+
+# --- head ---------------------------------------------------------------------------------
+HEAD_BYTES_MAX = 1 * GIB
+"""Encoded points in memory before a flush, unless --memory-limit says less."""
+SIDE_BYTES_MAX = 64 * MIB
+"""Out-of-order and overwriting points kept beside the streams; then the head is flushed."""
+LOG_BYTES_FLUSH = 512 * MIB
+"""Log kept before a flush: bounds replay at a few seconds."""
+HEAD_AGE_S_MAX = 2 * 3600
+"""A head older than this is flushed at the next tick, so that quiet databases reach blocks too."""
+
+# --- blocks -------------------------------------------------------------------------------
+BLOCK_WINDOW_S = 2 * 3600
+"""Smallest block window. Blocks are cut at multiples of it, as in Gorilla and Prometheus."""
+BLOCK_WINDOW_FACTOR = 3
+"""Windows grow by this factor a level: 2 h, 6 h, 18 h, 54 h, 162 h, 486 h."""
+BLOCK_LEVEL_MAX = 5
+"""486 h, about 20 days: larger blocks make deletes and retention rewrite too much."""
+BLOCKS_PER_FLUSH_MAX = 32
+"""A backfill that spans more windows than this uses the next larger window instead."""
+CHUNK_POINTS_MAX = 512
+"""Points of one encoded run: 0.5 KiB to 4 KiB, about one page, decoded in 3 µs."""
+STRIPE_BYTES = 64 * KIB
+"""Unit of checksum and read in a block's chunk file."""
+
+# --- disk ---------------------------------------------------------------------------------
+DISK_LOW_BYTES, DISK_LOW_SHARE = 1 * GIB, 0.10
+"""Below the larger of the two: warn, no merging that needs space."""
+DISK_STOP_BYTES, DISK_STOP_SHARE = 512 * MIB, 0.05
+"""Below the larger of the two: writes answer 503, reads go on."""
+
+# --- query --------------------------------------------------------------------------------
+POINTS_PER_SELECT_MAX = 50_000_000
+"""Points one selection may decode: 800 MB of columns (Prometheus: 50 M samples)."""
+MATCHERS_PER_SELECTOR_MAX = 32
+REGEX_BYTES_MAX = 1 * KIB
+"""Pattern text; the engine is linear (RE2), the bound keeps compiling cheap."""
+
+assert LABEL_VALUE_BYTES_MAX < 1 << 16, "canonical label bytes hold lengths as u16"
+assert ENTRY_BYTES_MAX * 4 <= SEGMENT_BYTES_MAX, "a segment must hold several entries"
+assert ENTRY_PARTS_MAX < 1 << 16, "record header holds part and parts as u16"
+assert ENTRY_BYTES_MAX * ENTRY_PARTS_MAX >= POINTS_PER_REQUEST_MAX * 20 * 2
+assert CHUNK_POINTS_MAX < 1 << 16, "a Prometheus XOR chunk counts its points in u16"
+assert SIDE_BYTES_MAX * 4 <= HEAD_BYTES_MAX

@@ -1,0 +1,1 @@
+"""Columns of one series from several sources, merged in the order of truth."""
