@@ -1,0 +1,71 @@
+# Silverback's tasks. `make` alone lists them.
+#
+#   make demo    set up, start the server on a small database, feed it this machine's metrics
+#   make test    set up, run the tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 9292
+DATA ?= demo-data
+SECONDS ?= 60
+N ?= 60000
+
+.DEFAULT_GOAL := help
+.PHONY: help install warm demo demo-once serve test test-all check bench fuzz soak docs clean
+
+help: ## list the tasks
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# One stamp per venv: a second run installs nothing.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 or newer: apt-get install python3 python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "needs the venv module: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Compiled kernels are cached by content under the user's cache folder; this costs nothing twice.
+$(VENV)/.warm: $(VENV)/.installed $(shell find tsdb api -name '*.py' 2>/dev/null)
+	$(BIN)/silverback warm
+	@touch $@
+
+install: $(VENV)/.installed ## create .venv and install everything a developer needs
+warm: $(VENV)/.warm ## compile the kernels (30 s once a machine, then nothing)
+
+demo: warm ## start a server with real data flowing; Ctrl-C stops it, the data stays in demo-data/
+	$(BIN)/silverback demo --data $(DATA) --port $(PORT)
+
+demo-once: warm ## send, kill -9, restart, compare bit for bit; exits 0 only if nothing was lost
+	$(BIN)/silverback demo --once
+
+serve: warm ## a plain server on ./data
+	$(BIN)/silverback serve --data data --port $(PORT)
+
+test: warm ## the tests (minutes)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: warm ## the tests, slow ones too (tens of minutes)
+	$(BIN)/python -m pytest
+
+check: install ## ruff, mypy, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: warm ## every benchmark, medians and ratios; results into benchmarks/results/
+	$(BIN)/python -m benchmarks
+
+fuzz: warm ## crash states, faults and decoders, for SECONDS each
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	cd tests && ../$(BIN)/python -m crash --images $(N)
+
+soak: warm ## writers, readers, deletes and kill -9 against a real server, for SECONDS
+	$(BIN)/python -m tests.soak --seconds $(SECONDS)
+
+docs: install ## check and render the pages that are made from code
+	$(BIN)/python -m docs.render --check
+
+clean: ## remove what was built; the data stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,44 @@
+"""tsdb.log.control: deletes and horizons survive their bytes; anything else is named."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsdb.errors import CorruptionError
+from tsdb.log import control
+
+ticks = st.integers(-(2**63), 2**63 - 1)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), ticks, ticks)
+def test_every_delete_survives(selector: str, a: int, b: int) -> None:
+    delete = control.Delete(selector, min(a, b), max(a, b))
+
+    assert control.decode_delete(control.encode_delete(delete)) == delete
+
+
+@given(ticks)
+def test_every_horizon_survives(at: int) -> None:
+    assert control.decode_control(control.encode_horizon(control.Horizon(at))).ticks == at
+
+
+@given(st.binary(max_size=40))
+def test_arbitrary_bytes_are_read_or_named(payload: bytes) -> None:
+    """A decoder meets damaged disks: it answers or says CorruptionError, nothing else."""
+    for decode in (control.decode_delete, control.decode_control):
+        try:
+            decoded = decode(payload)
+        except CorruptionError as error:
+            assert error.offset_bytes >= 0
+        else:
+            assert decoded is not None
+
+
+def test_a_reversed_range_is_damage() -> None:
+    payload = control.encode_delete(control.Delete("cpu", 5, 5))
+    reversed_range = (9).to_bytes(8, "little") + payload[8:]
+
+    with pytest.raises(CorruptionError, match="reversed"):
+        control.decode_delete(reversed_range)

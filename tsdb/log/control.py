@@ -1,0 +1,70 @@
+"""Payloads of the entries that are not points: deletes and the retention horizon.
+
+    in   Tombstone, Horizon
+    out  bytes of a TOMBSTONE or CONTROL entry; docs/format/control.md is the layout
+
+Control travels in the log like everything else, so a replay or a replica deletes and forgets
+at the same position as the first run did. A selector travels as text: it is evaluated where it
+is applied, against the series known at that position.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from tsdb.errors import CorruptionError
+
+_RANGE = struct.Struct("<qq")
+_CONTROL = struct.Struct("<Bq")
+_HORIZON = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Points of the series that match `selector`, from `start` to `end` ticks inclusive."""
+
+    selector: str
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        assert self.start <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """Points older than `ticks` are gone and refused. Only ever moves forward."""
+
+    ticks: int
+
+
+def encode_delete(delete: Delete) -> bytes:
+    return _RANGE.pack(delete.start, delete.end) + delete.selector.encode()
+
+
+def decode_delete(payload: bytes) -> Delete:
+    """Raises CorruptionError when the payload is none that `encode_delete` makes."""
+    if len(payload) < _RANGE.size:
+        raise CorruptionError(None, 0, f"tombstone of {len(payload)} bytes, need {_RANGE.size}")
+    start, end = _RANGE.unpack_from(payload)
+    if start > end:
+        raise CorruptionError(None, 0, f"tombstone range {start} to {end} is reversed")
+    try:
+        return Delete(payload[_RANGE.size :].decode(), start, end)
+    except UnicodeDecodeError as error:
+        raise CorruptionError(None, _RANGE.size, f"tombstone selector: {error}") from error
+
+
+def encode_horizon(horizon: Horizon) -> bytes:
+    return _CONTROL.pack(_HORIZON, horizon.ticks)
+
+
+def decode_control(payload: bytes) -> Horizon:
+    """Raises CorruptionError when the payload is none that this version knows."""
+    if len(payload) != _CONTROL.size:
+        raise CorruptionError(None, 0, f"control entry of {len(payload)} bytes")
+    kind, ticks = _CONTROL.unpack(payload)
+    if kind != _HORIZON:
+        raise CorruptionError(None, 0, f"control entry of unknown type {kind}")
+    return Horizon(ticks)
