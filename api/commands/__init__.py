@@ -1,0 +1,1 @@
+"""The commands of `silverback`, one module a family; `api.cli` puts them together."""
