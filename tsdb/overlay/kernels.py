@@ -21,14 +21,23 @@ _OUT_INT64S = types.Array(types.int64, 1, "C")
 _OUT_WORDS = types.Array(types.uint64, 1, "C")
 
 
+U = np.uint64
+U0, U1 = U(0), U(1)
+
+
 @inlined
 def copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at):
-    """Copy points first <= i < last to `at`; returns the place after them."""
-    for i in range(last - first):
+    """Copy points first <= i < last to `at`; returns the place after them.
+
+    Indexes are uint64: signed ones are tested for wrap-around, which keeps the loops from
+    becoming vector copies (4.6 instead of 1.4 ns a point).
+    """
+    points = last - first
+    for i in range(points):
         out_timestamps[at + i] = timestamps[first + i]
-    for i in range(last - first):
+    for i in range(points):
         out_bits[at + i] = bits[first + i]
-    return at + last - first
+    return at + points
 
 
 @inlined
@@ -39,12 +48,12 @@ def first_at_least(timestamps, first, last, bound):
     """
     if first == last or timestamps[first] >= bound:
         return first
-    if timestamps[last - 1] < bound:
+    if timestamps[last - U1] < bound:
         return last
     while first < last:
-        middle = (first + last) >> 1
+        middle = (first + last) >> U1
         if timestamps[middle] < bound:
-            first = middle + 1
+            first = middle + U1
         else:
             last = middle
     return first
@@ -55,12 +64,12 @@ def first_above(timestamps, first, last, bound):
     """Smallest i in [first, last] with timestamps[i] > bound; bound + 1 might not exist."""
     if first == last or timestamps[first] > bound:
         return first
-    if timestamps[last - 1] <= bound:
+    if timestamps[last - U1] <= bound:
         return last
     while first < last:
-        middle = (first + last) >> 1
+        middle = (first + last) >> U1
         if timestamps[middle] <= bound:
-            first = middle + 1
+            first = middle + U1
         else:
             last = middle
     return first
@@ -71,10 +80,11 @@ def extent(offsets, timestamps, out):
     """out = first and last timestamp of all runs; int64 max, min when there is no point."""
     lowest = np.int64(0x7FFFFFFFFFFFFFFF)
     highest = -lowest - 1
-    for i in range(offsets.size - 1):
-        if offsets[i] < offsets[i + 1]:
-            lowest = min(lowest, timestamps[offsets[i]])
-            highest = max(highest, timestamps[offsets[i + 1] - 1])
+    for i in range(U(offsets.size - 1)):
+        first, last = U(offsets[i]), U(offsets[i + U1])
+        if first < last:
+            lowest = min(lowest, timestamps[first])
+            highest = max(highest, timestamps[last - U1])
     out[0] = lowest
     out[1] = highest
 
@@ -82,10 +92,10 @@ def extent(offsets, timestamps, out):
 @kernel(types.void(_INT64S, _INT64S, _WORDS, _OUT_INT64S, _OUT_INT64S, _OUT_WORDS))
 def place(offsets, timestamps, bits, at, out_timestamps, out_bits):
     """Copy run i to at[i] and move at[i] behind it."""
-    for i in range(offsets.size - 1):
-        at[i] = copy_points(
-            timestamps, bits, offsets[i], offsets[i + 1], out_timestamps, out_bits, at[i]
-        )
+    for i in range(U(offsets.size - 1)):
+        first, last = U(offsets[i]), U(offsets[i + U1])
+        end = copy_points(timestamps, bits, first, last, out_timestamps, out_bits, U(at[i]))
+        at[i] = np.int64(end)
 
 
 @inlined
@@ -95,14 +105,14 @@ def interleave(old_t, old_v, i, i_end, new_t, new_v, j, j_end, out_t, out_v, at)
         if old_t[i] < new_t[j]:
             out_t[at] = old_t[i]
             out_v[at] = old_v[i]
-            i += 1
+            i += U1
         else:
             if old_t[i] == new_t[j]:
-                i += 1
+                i += U1
             out_t[at] = new_t[j]
             out_v[at] = new_v[j]
-            j += 1
-        at += 1
+            j += U1
+        at += U1
     at = copy_points(old_t, old_v, i, i_end, out_t, out_v, at)
     return copy_points(new_t, new_v, j, j_end, out_t, out_v, at)
 
@@ -117,34 +127,31 @@ def overlay_pair(old_at, old_t, old_v, new_at, new_t, new_v, out_at, out_t, out_
 
     out_at is int64[runs + 1]; out_t and out_v hold the points of both.
     """
-    at = 0
+    at = U0
     out_at[0] = 0
-    for run in range(old_at.size - 1):
-        i, i_end = old_at[run], old_at[run + 1]
-        j, j_end = new_at[run], new_at[run + 1]
-        if i == i_end or j == j_end or old_t[i_end - 1] < new_t[j]:
+    for run in range(U(old_at.size - 1)):
+        i, i_end = U(old_at[run]), U(old_at[run + U1])
+        j, j_end = U(new_at[run]), U(new_at[run + U1])
+        if i == i_end or j == j_end or old_t[i_end - U1] < new_t[j]:
             at = copy_points(old_t, old_v, i, i_end, out_t, out_v, at)
             at = copy_points(new_t, new_v, j, j_end, out_t, out_v, at)
-        elif new_t[j_end - 1] < old_t[i]:
+        elif new_t[j_end - U1] < old_t[i]:
             at = copy_points(new_t, new_v, j, j_end, out_t, out_v, at)
             at = copy_points(old_t, old_v, i, i_end, out_t, out_v, at)
         else:
             at = interleave(old_t, old_v, i, i_end, new_t, new_v, j, j_end, out_t, out_v, at)
-        out_at[run + 1] = at
-    return at
+        out_at[run + U1] = np.int64(at)
+    return np.int64(at)
 
 
-@kernel(types.int64(_INT64S, _INT64S, types.int64, types.int64, _OUT_INT64S, _OUT_INT64S))
+@kernel(types.void(_INT64S, _INT64S, types.int64, types.int64, _OUT_INT64S, _OUT_INT64S))
 def bounds(offsets, timestamps, start, end, firsts, counts):
-    """firsts[i], counts[i] = the points of run i with start <= t <= end; returns their sum."""
-    points = 0
-    for i in range(offsets.size - 1):
-        first = first_at_least(timestamps, offsets[i], offsets[i + 1], start)
-        last = first_above(timestamps, first, offsets[i + 1], end)
-        firsts[i] = first
-        counts[i] = last - first
-        points += last - first
-    return points
+    """firsts[i], counts[i] = the points of run i with start <= t <= end."""
+    for i in range(U(offsets.size - 1)):
+        last = U(offsets[i + U1])
+        first = first_at_least(timestamps, U(offsets[i]), last, start)
+        firsts[i] = np.int64(first)
+        counts[i] = np.int64(first_above(timestamps, first, last, end) - first)
 
 
 @kernel(
@@ -158,15 +165,16 @@ def gather(firsts, counts, timestamps, bits, in_place, out_at, out_timestamps, o
     in_place says that the output is the input's own memory; stretches then ascend without
     overlap, so points only ever move down.
     """
-    at = 0
+    at = U0
     out_at[0] = 0
-    for i in range(firsts.size):
-        first, last = firsts[i], firsts[i] + counts[i]
+    for i in range(U(firsts.size)):
+        first = U(firsts[i])
+        last = first + U(counts[i])
         if in_place and first == at:
             at = last
         else:
             at = copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at)
-        out_at[i + 1] = at
+        out_at[i + U1] = np.int64(at)
 
 
 @kernel(
@@ -177,14 +185,14 @@ def gather(firsts, counts, timestamps, bits, in_place, out_at, out_timestamps, o
 )  # fmt: skip
 def without(offsets, timestamps, bits, hit, start, end, out_at, out_timestamps, out_bits):
     """Copy all points but those of runs with hit[i] and start <= t <= end; returns the points."""
-    at = 0
+    at = U0
     out_at[0] = 0
-    for i in range(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
+    for i in range(U(offsets.size - 1)):
+        first, last = U(offsets[i]), U(offsets[i + U1])
         if hit[i]:
             cut = first_at_least(timestamps, first, last, start)
             at = copy_points(timestamps, bits, first, cut, out_timestamps, out_bits, at)
             first = first_above(timestamps, cut, last, end)
         at = copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at)
-        out_at[i + 1] = at
-    return at
+        out_at[i + U1] = np.int64(at)
+    return np.int64(at)
