@@ -35,6 +35,14 @@ BODY_RATIO_MAX = 200
 """Decoded : encoded. Real metrics reach 30:1; a bomb reaches 1,000:1."""
 BODY_RATIO_FLOOR_BYTES = 1 * MIB
 """Bodies that decode to less are never refused for their ratio alone."""
+LINE_BYTES_MAX = 10 * MIB
+"""One line of JSON lines or CSV (VictoriaMetrics: 10 MiB). A file without newlines stops here."""
+LINES_REFUSED_MAX = 10_000
+"""A body with more wrong lines is not in this format: refused whole, each costs 5 to 50 µs."""
+SENTENCES_MAX = 100
+"""Refused lines and points that an answer describes one by one; the rest are only counted."""
+JSON_DEPTH_MAX = 64
+"""Brackets inside brackets. Ours nest three deep; a parser must not run out of stack."""
 QUEUE_BYTES_MAX = 64 * MIB
 """Decoded bytes waiting for the log; past it writers get 429 + Retry-After."""
 
@@ -81,9 +89,12 @@ DISK_STOP_BYTES, DISK_STOP_SHARE = 512 * MIB, 0.05
 # --- query --------------------------------------------------------------------------------
 POINTS_PER_SELECT_MAX = 50_000_000
 """Points one selection may decode: 800 MB of columns (Prometheus: 50 M samples)."""
+SELECTOR_BYTES_MAX = 16 * KIB
+"""Text of one selector. A dashboard variable with hundreds of values (`a|b|c...`) still fits."""
 MATCHERS_PER_SELECTOR_MAX = 32
 REGEX_BYTES_MAX = 1 * KIB
-"""Pattern text; the engine is linear (RE2), the bound keeps compiling cheap."""
+"""Pattern text; the engine is linear (RE2), the bound keeps compiling cheap. Lists of literals
+(`a|b|c`) and prefixes are no work for the engine, so only SELECTOR_BYTES_MAX bounds them."""
 
 assert LABEL_VALUE_BYTES_MAX < 1 << 16, "canonical label bytes hold lengths as u16"
 assert ENTRY_BYTES_MAX * 4 <= SEGMENT_BYTES_MAX, "a segment must hold several entries"
