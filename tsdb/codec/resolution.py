@@ -26,8 +26,8 @@ class Resolution(enum.Enum):
 
     S = ("s", 1, 1, (7, 9, 12, 32))  # the paper's
     MS = ("ms", 1_000, 2, (14, 17, 20, 64))  # as Prometheus XOR chunks
-    US = ("us", 1_000_000, 3, (14, 20, 24, 64))
-    NS = ("ns", 1_000_000_000, 4, (20, 26, 34, 64))
+    US = ("us", 1_000_000, 3, (13, 18, 26, 64))
+    NS = ("ns", 1_000_000_000, 4, (17, 25, 36, 64))
 
     def __init__(
         self, name_: str, ticks_per_s: int, codec_id: int, widths: tuple[int, int, int, int]
