@@ -56,6 +56,7 @@ _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
 _OUT_BYTES = types.Array(types.uint8, 1, "C")
 _OUT_INT64S = types.Array(types.int64, 1, "C")
 _OUT_WORDS = types.Array(types.uint64, 1, "C")
+_OUT_COUNTS = types.Array(types.int64, 2, "C")
 
 
 @inlined
@@ -368,3 +369,77 @@ def decode_chunks(data, starts, ends, counts, widths, timestamps, values):
             return np.int64(i) * REASONS + reason
         at += count
     return SOUND
+
+
+@inlined
+def account_point(dod, x, lead, trail, widths, counts, bits, run):
+    """Count the codes of point 2 or later, columns as `reference.Code`; returns the window."""
+    code, n, raw = dod_code(dod, widths)
+    if raw and n == U36:
+        kind = U7
+    else:
+        kind = U2 + min(clz64(~(code << (U64 - n))), U4)  # ones that lead the code
+    counts[run, kind] += 1
+    bits[run, kind] += np.int64(n + U64 if raw else n)
+    return account_value(x, lead, trail, counts, bits, run)
+
+
+@inlined
+def account_value(x, lead, trail, counts, bits, run):
+    """Count the value code of x; returns the window it leaves."""
+    if x == U0:
+        counts[run, 9] += 1
+        bits[run, 9] += 1
+        return lead, trail
+    lz = min(clz64(x), U31)
+    tz = ctz64(x)
+    if lz >= lead and tz >= trail:
+        counts[run, 10] += 1
+        bits[run, 10] += np.int64(U2 + U64 - lead - trail)
+        return lead, trail
+    counts[run, 11] += 1
+    bits[run, 11] += np.int64(U13 + U64 - lz - tz)
+    return lz, tz
+
+
+@inlined
+def uvarint_bits(v):
+    return np.int64(max(U64 - clz64(v), U1) + U6) // 7 * 8
+
+
+@kernel(
+    types.void(_INT64S, _WORDS, _WORDS, types.uint64, _OUT_COUNTS, _OUT_COUNTS),
+)
+def account_runs(offsets, timestamps, values, widths, counts, bits):
+    """Add to counts[run, code] and bits[run, code] what `encode_runs` would write for each run.
+
+    counts, bits   int64[runs, codes], zero when called
+    """
+    for run in range(U(offsets.size - 1)):
+        first = U(offsets[run])
+        last = U(offsets[run + U1])
+        lead = NO_WINDOW
+        trail = U0
+        delta = U0
+        for i in range(first, last):
+            t = timestamps[i]
+            v = values[i]
+            if i == first:
+                counts[run, 0] += 1
+                bits[run, 0] += uvarint_bits((t << U1) ^ U(np.int64(t) >> 63))
+                counts[run, 8] += 1
+                bits[run, 8] += 64
+                continue
+            d = t - timestamps[i - U1]
+            x = v ^ values[i - U1]
+            if i == first + U1:
+                counts[run, 1] += 1
+                bits[run, 1] += uvarint_bits(d)
+                lead, trail = account_value(x, lead, trail, counts, bits, run)
+            else:
+                lead, trail = account_point(d - delta, x, lead, trail, widths, counts, bits, run)
+            delta = d
+        odd = bits[run].sum() % 8
+        if odd:
+            counts[run, 12] = 1
+            bits[run, 12] = 8 - odd
