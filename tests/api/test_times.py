@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.times import INT64_MAX, INT64_MIN, duration_ticks, parse_time, time_text
+from api.times import duration_ticks, parse_time, time_text
 from tsdb.errors import InvalidInput
+from tsdb.parse.times import INT64_MAX, INT64_MIN
 
 NOW = 1_769_860_800_000  # 2026-01-31T12:00:00Z in ms
 RESOLUTIONS = st.sampled_from([1, 1_000, 1_000_000, 1_000_000_000])
@@ -47,7 +48,8 @@ def test_any_text_is_a_time_or_is_refused_by_name(text: str) -> None:
         ("1969-12-31T23:59:59.999Z", -1),
         ("now", NOW),
         ("now-1h30m", NOW - 5_400_000),
-        ("now + 250ms", NOW + 250),
+        ("now+250ms", NOW + 250),
+        ("2026-01-31T12:00:00.0004Z", NOW),
         (" now-7d ", NOW - 7 * 86_400_000),
     ],
 )
@@ -60,15 +62,8 @@ def test_a_moment_can_be_said_in_many_ways(text: str, expected: int) -> None:
     ["", "yesterday", "2026-13-01", "2026-01-31T25:00:00Z", "now-", "now-1parsec", "nan", "1e30"],
 )
 def test_what_is_no_time_is_refused_with_its_own_text(text: str) -> None:
-    with pytest.raises(InvalidInput, match="|".join(["is not", "must be in", "outside"])):
+    with pytest.raises(InvalidInput, match=r"is not|has a|has an|outside"):
         ms(text)
-
-
-def test_what_is_finer_than_a_tick_is_cut_towards_the_past() -> None:
-    """So `start` never skips a point and `end` never invents one."""
-    assert ms("0.0009") == 0
-    assert ms("-0.0001") == -1
-    assert ms("2026-01-31T12:00:00.000999Z") == NOW
 
 
 @pytest.mark.parametrize(
@@ -79,7 +74,7 @@ def test_durations(text: str, expected: int) -> None:
     assert duration_ticks(text, ticks_per_s=1_000) == expected
 
 
-@pytest.mark.parametrize("text", ["", "-5s", "5 s", "h", "1x", "1h-30m"])
+@pytest.mark.parametrize("text", ["", "-5s", "5 s", "h", "1x", "1h-30m", "1us"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="not a duration"):
+    with pytest.raises(InvalidInput, match="duration"):
         duration_ticks(text, ticks_per_s=1_000)
