@@ -1,0 +1,1 @@
+"""Text to numbers in machine code: `decimal` reads one number, the others read whole bodies."""
