@@ -46,6 +46,30 @@ JSON_DEPTH_MAX = 64
 QUEUE_BYTES_MAX = 64 * MIB
 """Decoded bytes waiting for the log; past it writers get 429 + Retry-After."""
 
+# --- server -------------------------------------------------------------------------------
+HEADER_BYTES_MAX = 16 * KIB
+"""Request line and headers of one request. Go takes 1 MiB; ours never need 2 KiB."""
+HEADERS_MAX = 64
+"""Headers of one request; each costs the parser more than its bytes."""
+PIPELINE_MAX = 64
+"""Requests of one connection that wait for the one before them."""
+QUERY_STRING_BYTES_MAX = 12 * KIB
+"""Text after the question mark; a longer selector belongs in a body."""
+BODY_RATE_BYTES_PER_S_MIN = 4 * KIB
+"""A body that arrives slower than this on the whole is given up (slow-loris)."""
+BODY_DISCARD_BYTES_MAX = 128 * MIB
+"""Bytes of a refused request that are read and thrown away before its connection is cut."""
+WRITE_STALL_S = 30
+"""A client that takes none of its answer for this long is cut off."""
+READS_MAX = 64
+"""Reads under way, waiting or being sent; past it readers get 503 + Retry-After."""
+PIECE_BYTES = 128 * KIB
+"""A streamed answer goes out in pieces of at least this: a piece costs a thread switch."""
+KEYS_PER_ANSWER_MAX = 30_000
+"""Keys of one page of a listing (Prometheus and VictoriaMetrics: 30 k series)."""
+EXPORT_POINTS = 4_000_000
+"""Points an export holds in memory at once (64 MB); a longer one goes range by range."""
+
 # --- log ----------------------------------------------------------------------------------
 ENTRY_BYTES_MAX = 4 * MIB
 """Payload of one log entry; larger requests are split (batch id, part i of n)."""
@@ -102,3 +126,4 @@ assert ENTRY_PARTS_MAX < 1 << 16, "record header holds part and parts as u16"
 assert ENTRY_BYTES_MAX * ENTRY_PARTS_MAX >= POINTS_PER_REQUEST_MAX * 20 * 2
 assert CHUNK_POINTS_MAX < 1 << 16, "a Prometheus XOR chunk counts its points in u16"
 assert SIDE_BYTES_MAX * 4 <= HEAD_BYTES_MAX
+assert QUERY_STRING_BYTES_MAX < HEADER_BYTES_MAX, "the header holds the query string"
