@@ -1,0 +1,358 @@
+"""HTTP/1.1 on one connection: uvicorn's, with time-outs and bounds that it has not.
+
+    in   bytes of a socket
+    out  ASGI calls; for what is too slow, too large or no HTTP, a JSON refusal and a closed door
+
+    header     5 s from its first byte, HEADER_BYTES_MAX, HEADERS_MAX            408, 431
+    body       10 s of silence, BODY_RATE_BYTES_PER_S_MIN on the whole           408
+    answer     WRITE_STALL_S without the client taking any of it                 cut
+    idle       keep-alive time between requests; header time on a new one        closed
+    crowd      connections past `connections_max`                                503
+
+A refusal is written only where no answer is under way, so answers never run into each other,
+and the connection then reads on for a moment: a close with unread bytes would reset it and take
+the refusal with it. Trailers after a chunked body are dropped, they could change headers that
+were judged already.
+
+One lazy timer a connection: a request costs it two assignments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+from asyncio import TimerHandle
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from api.errors import Refusal
+from tsdb import limits
+
+__all__ = ["Bounds", "GuardedProtocol", "protocol"]
+
+NEVER = math.inf
+LINGER_S = 2.0
+CROWD_FACTOR = 2  # past connections_max x this, connections are cut without a word
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one connection may take."""
+
+    connections_max: int
+    header_timeout_s: float
+    body_timeout_s: float
+
+
+class Phase(Enum):
+    IDLE = 0  # nothing of the next request has come
+    HEADER = 1  # some of it
+    BODY = 2  # the header is complete
+    REFUSED = 3  # bytes are thrown away until the connection closes
+
+
+class Refused(Exception):
+    """Raised inside parser callbacks; carries what to answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+def protocol(bounds: Bounds) -> type[asyncio.Protocol]:
+    """What uvicorn's Config takes as `http`."""
+    factory: Any = functools.partial(GuardedProtocol, bounds=bounds)
+    return factory  # type: ignore[no-any-return]
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        bounds: Bounds,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._bounds = bounds
+        self._phase = Phase.IDLE
+        self._deadline = NEVER  # when the phase must be over
+        self._timer: TimerHandle | None = None
+        self._timer_at = NEVER
+        self._stall_timer: TimerHandle | None = None
+        self._stall_bytes = 0  # waiting for the client when the stall timer was set
+        self._header_bytes = 0
+        self._body_began = 0.0
+        self._body_bytes = 0
+        self._wire_bytes = 0  # of one message, chunk framing included
+        self._verdict: Refusal | None = None  # waits for the answers before it
+        self._responses_due = 0
+
+    # --- connection ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        crowd = len(self.connections)
+        if crowd > self._bounds.connections_max * CROWD_FACTOR:
+            transport.abort()
+            return
+        if crowd > self._bounds.connections_max:
+            self.app = _too_many
+        self._arm(self._bounds.header_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._stall_timer = None
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server stops: requests whose header has come are still answered."""
+        if self._responses_due:
+            self.cycle.keep_alive = False
+        else:
+            self.transport.close()
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._phase is Phase.REFUSED:
+            self._discard(len(data))
+            return
+        if self._phase is Phase.IDLE:
+            self._phase = Phase.HEADER
+            self._arm(self._bounds.header_timeout_s)
+        elif self._phase is Phase.HEADER:
+            self._header_bytes += len(data)
+        else:
+            self._wire_bytes += len(data)
+        try:
+            self._feed(data)
+        except Refused as refused:
+            self._refuse(refused.refusal)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; raises Refused for what is no HTTP or past a bound."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]  # no upgrades here: go on as if none was asked for
+            except httptools.HttpParserError as error:
+                cause = error.__context__
+                raise (cause if isinstance(cause, Refused) else _no_http(error)) from None
+        if self._phase is Phase.HEADER and self._header_bytes > limits.HEADER_BYTES_MAX:
+            raise _header_too_large()
+        if self._wire_bytes > limits.BODY_DISCARD_BYTES_MAX:
+            raise Refused(Refusal(413, "too_large", "the body does not end"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = Phase.HEADER
+        self._header_bytes = 0
+        self._arm(self._bounds.header_timeout_s)
+
+    def on_url(self, url: bytes) -> None:
+        self._count_header(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header(len(name) + len(value) + 4)
+        if self._phase is Phase.BODY:
+            return  # a trailer
+        if len(self.headers) >= limits.HEADERS_MAX:
+            bound = f"(limit HEADERS_MAX = {limits.HEADERS_MAX})"
+            raise Refused(Refusal(431, "too_large", f"the request has too many headers {bound}"))
+        super().on_header(name, value)
+
+    def _count_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > limits.HEADER_BYTES_MAX:
+            raise _header_too_large()
+
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise Refused(Refusal(400, "bad_data", f"HTTP/{version} is not spoken here"))
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts != 1 and (hosts > 1 or version == "1.1"):
+            raise Refused(Refusal(400, "bad_data", f"{hosts} Host headers; there must be one"))
+        if len(self.pipeline) >= limits.PIPELINE_MAX:
+            raise Refused(Refusal(400, "bad_data", "too many requests sent ahead of their answers"))
+        self._phase = Phase.BODY
+        self._header_bytes = self._body_bytes = self._wire_bytes = 0
+        self._body_began = self.loop.time()
+        super().on_headers_complete()
+        self._responses_due += 1
+        self._arm(self._bounds.body_timeout_s)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        self._arm(self._bounds.body_timeout_s)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._phase = Phase.IDLE
+        self._deadline = NEVER
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._responses_due -= 1
+        super().on_response_complete()
+        if self._verdict is not None and not self._responses_due:
+            self._say(self._verdict)
+
+    # --- refusing ------------------------------------------------------------------------------
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer nothing more but this; later, if answers to earlier requests are due."""
+        in_body = self._phase is Phase.BODY
+        self._phase = Phase.REFUSED
+        self._wire_bytes = 0
+        self._deadline = NEVER
+        if in_body:
+            if self.cycle.response_started:
+                self.transport.close()  # it has its answer, or a part of it: there is no second one
+                return
+            # Its application hears that the client is gone.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._responses_due -= 1
+            if self.pipeline and self.pipeline[0][0] is self.cycle:
+                self.pipeline.popleft()
+        self._verdict = refusal
+        if not self._responses_due:
+            self._say(refusal)
+
+    def _say(self, refusal: Refusal) -> None:
+        self._verdict = None
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        body = refusal.body()
+        headers = [
+            *self.server_state.default_headers,
+            *refusal.headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        lines = [b"%b: %b\r\n" % pair for pair in headers]
+        self.transport.write(b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body]))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._deadline = NEVER
+        self._arm(LINGER_S)
+
+    def _discard(self, size: int) -> None:
+        self._wire_bytes += size
+        if self._wire_bytes > limits.BODY_DISCARD_BYTES_MAX:
+            self.transport.close()
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def _arm(self, seconds: float) -> None:
+        """The phase must be over in `seconds`; a body also at its least rate."""
+        now = self.loop.time()
+        self._deadline = now + seconds
+        if self._phase is Phase.BODY:
+            earned = self._body_bytes / limits.BODY_RATE_BYTES_PER_S_MIN
+            self._deadline = min(self._deadline, self._body_began + seconds + earned)
+        if self._timer is not None and self._timer_at <= self._deadline:
+            return  # it looks again when it fires
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = self._deadline
+        self._timer = self.loop.call_at(self._timer_at, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        if self._deadline == NEVER or self.transport.is_closing():
+            return
+        if self._deadline > self.loop.time():
+            self._arm(self._deadline - self.loop.time())
+        elif self._phase is Phase.BODY and self.flow.read_paused:
+            self._body_began += self._bounds.body_timeout_s  # it is we who do not read
+            self._arm(self._bounds.body_timeout_s)
+        elif self._phase is Phase.HEADER and self._responses_due:
+            self._arm(self._bounds.header_timeout_s)  # sent ahead; its turn has not come
+        else:
+            self._time_out()
+
+    def _time_out(self) -> None:
+        if self._phase in (Phase.IDLE, Phase.REFUSED):
+            self.transport.close()
+            return
+        what, setting, seconds = (
+            ("header", "header_timeout_s", self._bounds.header_timeout_s)
+            if self._phase is Phase.HEADER
+            else ("body", "body_timeout_s", self._bounds.body_timeout_s)
+        )
+        message = f"the {what} of the request came too slowly (limit {setting} = {seconds:g})"
+        self._refuse(Refusal(408, "timeout", message))
+
+    # --- writing -------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_stall()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _watch_stall(self) -> None:
+        self._stall_bytes = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(limits.WRITE_STALL_S, self._look_at_stall)
+
+    def _look_at_stall(self) -> None:
+        self._stall_timer = None
+        if self.transport.get_write_buffer_size() >= self._stall_bytes:
+            self.transport.abort()
+        else:
+            self._watch_stall()
+
+
+def _header_too_large() -> Refused:
+    bound = f"(limit HEADER_BYTES_MAX = {limits.HEADER_BYTES_MAX:,})"
+    return Refused(Refusal(431, "too_large", f"the header of the request is too large {bound}"))
+
+
+def _no_http(error: Exception) -> Refused:
+    reason = str(error).strip() or "cannot be parsed"
+    if "url" in reason:
+        reason += " (percent-encode what is not plain ASCII)"
+    return Refused(Refusal(400, "bad_data", f"this is not HTTP: {reason}"))
+
+
+async def _too_many(scope: Any, receive: Any, send: Any) -> None:
+    """What a connection past the bound gets, whatever it asks."""
+    refusal = Refusal(503, "unavailable", "too many connections: retry on another one later")
+    body = refusal.body()
+    headers = [
+        (b"retry-after", b"1"),
+        (b"connection", b"close"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
