@@ -34,7 +34,9 @@ class Resolution(enum.Enum):
     ) -> None:
         w1, w2, w3, w4 = widths
         # 39: a timestamp code and a value header must fit one 56-bit put (kernels.put_value).
+        # 17: bounds how far a decoder reads past the end of a chunk (kernels.decode_run).
         assert 2 <= w1 < w2 < w3 <= 39
+        assert w1 <= 17
         assert w4 in {32, 64}, "the kernels know one last bucket with an escape and one without"
         self.name_ = name_
         self.ticks_per_s = ticks_per_s
