@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from tsdb import overlay
 from tsdb.batch import Columns, F64s, I64s, U32s
 
 if TYPE_CHECKING:
@@ -119,11 +120,7 @@ class Selection(Sequence[Series]):
 
 def ordered(refs: U32s, columns: Columns, order: I64s) -> tuple[U32s, Columns]:
     """Refs and columns with runs taken in `order`; runs left out of `order` are dropped."""
-    counts = np.diff(columns.offsets)[order]
-    offsets = np.zeros(order.size + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
     if order.size == columns.runs and bool((np.diff(order) == 1).all()):
         return refs, columns
-    starts = columns.offsets[:-1][order]
-    take = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
-    return refs[order], Columns(offsets, columns.timestamps[take], columns.values[take])
+    firsts, counts = columns.offsets[:-1][order], np.diff(columns.offsets)[order]
+    return refs[order], overlay.gather(columns, firsts, counts)

@@ -1,0 +1,184 @@
+"""The gate: everything that may be refused is refused here, before the log.
+
+    in   Parsed (series named in the sender's own bytes)
+    out  Batch (series named by ref, new ones defined), and what was refused, in words
+
+An accepted entry always applies, so cardinality, label and time bounds are checked here and
+nowhere later. The clock is read here: the engine behind it has none.
+
+Price: one table lookup a run (a kernel call a body); a series never seen before costs one trip
+through Python, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tsdb import limits
+from tsdb.batch import Batch, Columns, I64s, Parsed, SeriesDefinitions, U8s, U32s
+from tsdb.commit.request import REFUSALS_TOLD_MAX, Refusals
+from tsdb.engine.engine import Engine, kept
+from tsdb.errors import InvalidInput, LimitExceeded
+from tsdb.index.labels import parse as parse_labels
+from tsdb.index.registry import NO_REF, Aliases, Registry
+
+CANONICAL = "canonical"  # the form of keys that are canonical label bytes already
+
+
+class Gate:
+    """Resolves and checks requests in arrival order; one thread."""
+
+    def __init__(
+        self, engine: Engine, now_ticks: Callable[[], int], *, series_max: int, future_ticks: int
+    ) -> None:
+        self._engine = engine
+        self._registry: Registry = engine.registry
+        self._aliases = Aliases()
+        self._now_ticks = now_ticks
+        self._series_max = series_max
+        self._future_ticks = future_ticks
+
+    def admit(self, parsed: Parsed, refusals: Refusals) -> Batch:
+        """The part of `parsed` that is kept; it may be empty. `refusals` says what is not."""
+        for why in parsed.skipped:
+            refusals.add(why)
+        refs, definitions = self._resolve(parsed, refusals)
+        batch = Batch(refs, parsed.columns, definitions)
+        unknown = refs == NO_REF
+        if unknown.any():
+            batch = _without_runs(batch, unknown)
+        return self._within_time(batch, refusals)
+
+    def _resolve(self, parsed: Parsed, refusals: Refusals) -> tuple[U32s, SeriesDefinitions]:
+        keys, starts, ends = parsed.key_bytes, parsed.key_starts, parsed.key_ends
+        with self._registry.lock:
+            if parsed.form == CANONICAL:
+                refs = self._registry.lookup(keys, starts, ends)
+            else:
+                refs = self._aliases.lookup(parsed.form, keys, starts, ends)
+        unknown = np.flatnonzero(refs == NO_REF)
+        if not unknown.size:
+            return refs, SeriesDefinitions.none()
+        text = keys.tobytes()
+        raws = [text[starts[i] : ends[i]] for i in unknown]
+        found, definitions = self._find_or_assign(parsed, dict.fromkeys(raws), refusals)
+        refs[unknown] = [found.get(raw, NO_REF) for raw in raws]
+        return refs, definitions
+
+    def _find_or_assign(
+        self, parsed: Parsed, raws: dict[bytes, None], refusals: Refusals
+    ) -> tuple[dict[bytes, int], SeriesDefinitions]:
+        """Refs of ranges never seen before: of a known series, or of one that begins here."""
+        canonical: dict[bytes, bytes] = {}
+        for raw in raws:
+            try:
+                canonical[raw] = parsed.canonical(raw)
+            except InvalidInput as error:
+                refusals.add_error(error)
+        found: dict[bytes, int] = {}
+        definitions = SeriesDefinitions.none()
+        with self._registry.lock:
+            known = self._registry.lookup(*_ranges(list(canonical.values())))
+            fresh = {
+                key for key, ref in zip(canonical.values(), known, strict=True) if ref == NO_REF
+            }
+            new = [key for key in dict.fromkeys(canonical.values()) if key in fresh]
+            room = max(0, self._series_max - self._registry.count)
+            if len(new) > room:
+                self._refuse_series(new[room:], refusals)
+                new = new[:room]
+            if new:
+                definitions = self._registry.assign(new)
+            assigned = dict(zip(new, definitions.refs.tolist(), strict=True))
+            for (raw, key), ref in zip(canonical.items(), known.tolist(), strict=True):
+                at = ref if ref != NO_REF else assigned.get(key, NO_REF)
+                if at != NO_REF:
+                    found[raw] = at
+                    if parsed.form != CANONICAL:
+                        self._aliases.add(parsed.form, raw, at)
+        return found, definitions
+
+    def _refuse_series(self, keys: Sequence[bytes], refusals: Refusals) -> None:
+        for key in keys:
+            refusals.add_error(
+                LimitExceeded(
+                    f"new series {parse_labels(key)} refused: the database holds all it may; "
+                    "series that exist are still written",
+                    limit="SERIES_MAX",
+                    value=self._series_max,
+                )
+            )
+
+    def _within_time(self, batch: Batch, refusals: Refusals) -> Batch:
+        stamps = batch.columns.timestamps
+        if not stamps.size:
+            return batch
+        newest = self._now_ticks() + self._future_ticks
+        oldest = self._engine.version.horizon
+        if int(stamps.max()) <= newest and int(stamps.min()) >= oldest:
+            return batch
+        keep = (stamps <= newest) & (stamps >= oldest)
+        for i in np.flatnonzero(~keep).tolist():
+            run = int(np.searchsorted(batch.columns.offsets, i, side="right")) - 1
+            if len(refusals.told) < REFUSALS_TOLD_MAX:
+                bound = (
+                    f"more than {limits.FUTURE_S_MAX} s ahead of the clock"
+                    if stamps[i] > newest
+                    else f"older than retention keeps ({oldest})"
+                )
+                series = self._registry.labels(int(batch.refs[run]))
+                at = i - int(batch.columns.offsets[run]) + 1
+                refusals.add(f"point {at} of {series}: timestamp {stamps[i]} is {bound}")
+            else:
+                refusals.count += 1
+        return kept(batch, keep)
+
+
+def _ranges(keys: Sequence[bytes]) -> tuple[U8s, I64s, I64s]:
+    offsets = np.zeros(len(keys) + 1, np.int64)
+    np.cumsum([len(key) for key in keys], out=offsets[1:])
+    return np.frombuffer(b"".join(keys), np.uint8), offsets[:-1], offsets[1:]
+
+
+def _without_runs(batch: Batch, drop: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Batch:
+    counts = np.diff(batch.columns.offsets)
+    keep = np.repeat(~drop, counts)
+    offsets = np.zeros(int(np.count_nonzero(~drop)) + 1, np.int64)
+    np.cumsum(counts[~drop], out=offsets[1:])
+    columns = Columns(offsets, batch.columns.timestamps[keep], batch.columns.values[keep])
+    return Batch(batch.refs[~drop], columns, batch.definitions)
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Several batches as one, in order: what group commit writes as a single entry."""
+    if len(batches) == 1:
+        return batches[0]
+    columns = [b.columns for b in batches]
+    definitions = [b.definitions for b in batches if b.definitions.count]
+    return Batch(
+        np.concatenate([b.refs for b in batches]),
+        Columns(
+            _joined_offsets([c.offsets for c in columns]),
+            np.concatenate([c.timestamps for c in columns]),
+            np.concatenate([c.values for c in columns]),
+        ),
+        joined_definitions(definitions),
+    )
+
+
+def joined_definitions(definitions: Sequence[SeriesDefinitions]) -> SeriesDefinitions:
+    if not definitions:
+        return SeriesDefinitions.none()
+    return SeriesDefinitions(
+        np.concatenate([d.refs for d in definitions]),
+        _joined_offsets([d.offsets for d in definitions]),
+        b"".join(d.keys for d in definitions),
+    )
+
+
+def _joined_offsets(parts: Sequence[I64s]) -> I64s:
+    bases = np.cumsum([0, *[int(p[-1]) for p in parts]])
+    tails = [p[1:] + base for p, base in zip(parts, bases[:-1], strict=True)]
+    return np.concatenate([np.zeros(1, np.int64), *tails])

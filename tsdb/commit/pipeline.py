@@ -1,0 +1,313 @@
+"""Group commit: many writers, one ordered log, one fsync for all who wait.
+
+    in   Request, from any thread (`submit`)
+    out  `done(Written | TSDBError)`, once a request
+
+Two threads. The gate parses, checks, resolves and encodes what waits; the writer appends a whole
+group, syncs once, applies it, and only then answers. While the writer syncs, the gate prepares the
+next group, so the disk's latency is the batching window: there is no timer (a 2 ms linger cost
+40 % of throughput, docs/explanation/durability.md).
+
+A failed append fails its entries and every group prepared meanwhile, because those may name series
+that the lost entries defined; the definitions are repeated with the next entry.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tsdb import limits
+from tsdb.batch import Batch, Parsed, SeriesDefinitions
+from tsdb.commit.gate import Gate, joined, joined_definitions
+from tsdb.commit.request import Ack, Request, Written
+from tsdb.engine.engine import Engine, definitions_only
+from tsdb.errors import StorageFailed, TSDBError, Unavailable
+from tsdb.log.control import Delete, Horizon, encode_delete, encode_horizon
+from tsdb.log.points import encode_points
+from tsdb.log.protocol import Kind, Log
+
+GROUP_BYTES = 8 << 20  # decoded bytes prepared at once: bounds latency behind one big body
+ENTRY_POINTS = 1 << 16  # requests are joined into entries of about this many points
+GROUPS_AHEAD = 2  # prepared groups that may wait for the writer
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Pending:
+    """One log entry and the requests that it answers."""
+
+    kind: Kind
+    payload: bytes
+    requests: list[Request]
+    batch: Batch | None = None
+    delete: Delete | None = None
+    horizon: Horizon | None = None
+
+
+class Pipeline:
+    """Owns the log's only appender and the engine's only applier."""
+
+    def __init__(
+        self, log: Log, engine: Engine, gate: Gate, *, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._log = log
+        self._engine = engine
+        self._gate = gate
+        self._on_failure = on_failure
+        self._waiting: deque[Request] = deque()
+        self._prepared: deque[list[Pending]] = deque()
+        self._changed = threading.Condition()
+        self._queued_bytes = 0
+        self._preparing = False  # the gate is between taking requests and handing them on
+        self._recovering = False  # the writer is failing what was prepared; the gate pauses
+        self._closing = False
+        self._gate_done = False
+        self._failed: TSDBError | None = None
+        self._unlogged: list[SeriesDefinitions] = []
+        self._threads = [
+            threading.Thread(target=self._prepare_forever, name="gate", daemon=True),
+            threading.Thread(target=self._commit_forever, name="writer", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def queued_bytes(self) -> int:
+        return self._queued_bytes
+
+    @property
+    def failed(self) -> TSDBError | None:
+        return self._failed
+
+    def submit(self, request: Request) -> None:
+        """Queue a request. Raises Unavailable or StorageFailed at once when it cannot be taken."""
+        with self._changed:
+            if self._failed is not None:
+                raise self._failed
+            if self._closing:
+                raise Unavailable("the database is closed", code="closed")
+            if self._waiting and self._queued_bytes + request.size_bytes > limits.QUEUE_BYTES_MAX:
+                raise Unavailable(
+                    f"{self._queued_bytes:,} bytes wait for the log "
+                    f"(limit QUEUE_BYTES_MAX = {limits.QUEUE_BYTES_MAX:,}): retry",
+                    code="busy",
+                )
+            self._queued_bytes += request.size_bytes
+            self._waiting.append(request)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Commit what waits, then stop both threads. Idempotent."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    # --- first thread: parse, check, resolve, encode ----------------------------------------
+
+    def _prepare_forever(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(self._may_prepare)
+                taken = self._take()
+                if not taken:
+                    self._gate_done = True
+                    self._changed.notify_all()
+                    return
+                self._preparing = True
+                repeated, self._unlogged = self._unlogged, []
+            entries = self._prepare(taken, repeated)
+            with self._changed:
+                self._preparing = False
+                self._prepared.append(entries)
+                self._changed.notify_all()
+
+    def _may_prepare(self) -> bool:
+        if self._recovering:
+            return False
+        return self._closing or (bool(self._waiting) and len(self._prepared) < GROUPS_AHEAD)
+
+    def _take(self) -> list[Request]:
+        taken: list[Request] = []
+        size = 0
+        while self._waiting and (not taken or size < GROUP_BYTES):
+            taken.append(self._waiting.popleft())
+            size += taken[-1].size_bytes
+        return taken
+
+    def _prepare(self, requests: list[Request], repeated: list[SeriesDefinitions]) -> list[Pending]:
+        entries: list[Pending] = []
+        batches: list[Batch] = []
+        owners: list[Request] = []
+        if repeated:
+            batches.append(definitions_only(joined_definitions(repeated)))
+
+        def close_entry() -> None:
+            if batches:
+                batch = joined(batches)
+                payload = encode_points(batch, self._engine.resolution)
+                entries.append(Pending(Kind.POINTS, payload, owners[:], batch=batch))
+                batches.clear()
+                owners.clear()
+
+        for request in requests:
+            if request.parse is None:
+                close_entry()
+                entries.append(_control(request))
+                continue
+            batch = self._admitted(request, request.parse)
+            if batch is None:
+                continue
+            batches.append(batch)
+            owners.append(request)
+            if sum(b.points for b in batches) >= ENTRY_POINTS:
+                close_entry()
+        close_entry()
+        return entries
+
+    def _admitted(self, request: Request, parse: Callable[[], Parsed]) -> Batch | None:
+        """The batch of one request; None after answering a request that keeps nothing."""
+        try:
+            batch = self._gate.admit(parse(), request.refusals)
+        except TSDBError as error:
+            self._answer(request, error)
+            return None
+        except Exception as error:  # a parser's bug fails its own request, not everybody's
+            self._on_failure(error)
+            self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
+            return None
+        request.points = batch.points
+        if batch.points == 0 and request.refusals.count:
+            if batch.definitions.count:
+                with self._changed:
+                    self._unlogged.append(batch.definitions)
+            self._answer(request, request.refusals.as_error())
+            return None
+        return batch
+
+    # --- second thread: append, sync, apply, answer ----------------------------------------
+
+    def _commit_forever(self) -> None:
+        unmarked = False
+        while True:
+            with self._changed:
+                timeout = limits.IDLE_MARK_MS / 1000 if unmarked else None
+                self._changed.wait_for(lambda: self._prepared or self._gate_done, timeout)
+                entries = [entry for group in self._prepared for entry in group]
+                idle = not self._prepared
+                self._prepared.clear()
+                self._changed.notify_all()
+                if idle and self._gate_done:
+                    return
+            if entries:
+                self._commit(entries)
+                unmarked = True
+            elif idle and self._failed is None:
+                unmarked = False
+                self._guarded(self._log.mark, [])
+
+    def _commit(self, entries: list[Pending]) -> None:
+        sync = any(r.ack is not Ack.MEMORY for e in entries for r in e.requests)
+        last_seq = self._guarded(
+            lambda: self._log.append([(e.kind, e.payload) for e in entries], sync=sync), entries
+        )
+        if last_seq is None:
+            return
+        seqs = _seqs(entries, last_seq)
+        touched = self._guarded(lambda: self._apply(entries, seqs), entries)
+        if touched is None:
+            return
+        for entry, seq, series in zip(entries, seqs, touched, strict=True):
+            for request in entry.requests:
+                self._answer(request, _written(request, seq, sync, series))
+
+    def _apply(self, entries: list[Pending], seqs: list[int]) -> list[int]:
+        touched = []
+        for entry, seq in zip(entries, seqs, strict=True):
+            series = 0
+            if entry.batch is not None:
+                self._engine.apply_batch(seq, entry.batch)
+            elif entry.delete is not None:
+                series = self._engine.apply_delete(seq, entry.delete)
+            else:
+                assert entry.horizon is not None
+                self._engine.apply_horizon(seq, entry.horizon)
+            touched.append(series)
+        return touched
+
+    def _guarded(self, step: Callable[[], T], entries: list[Pending]) -> T | None:
+        """Run one step of the writer; a failure answers `entries` and, unless passing, latches."""
+        try:
+            return step()
+        except Unavailable as error:
+            self._fail(entries, error)
+        except StorageFailed as error:
+            self._latch(error, entries)
+        except Exception as error:  # state and log may differ now: only a restart can tell
+            self._on_failure(error)
+            self._latch(StorageFailed(f"internal error: {type(error).__name__}"), entries)
+        return None
+
+    def _latch(self, error: StorageFailed, entries: list[Pending]) -> None:
+        with self._changed:
+            first = self._failed is None
+            self._failed = self._failed or error
+        if first:
+            self._on_failure(error)
+        self._fail(entries, error)
+
+    def _fail(self, entries: list[Pending], error: TSDBError) -> None:
+        """Fail `entries` and all that was prepared on top of them; keep their definitions."""
+        with self._changed:
+            self._recovering = True
+            self._changed.wait_for(lambda: not self._preparing)
+            lost = entries + [entry for group in self._prepared for entry in group]
+            self._prepared.clear()
+            definitions = [e.batch.definitions for e in lost if e.batch is not None]
+            self._unlogged += [d for d in definitions if d.count]
+            self._recovering = False
+            self._changed.notify_all()
+        for request in (r for e in lost for r in e.requests):
+            self._answer(request, error)
+
+    def _answer(self, request: Request, outcome: Written | TSDBError) -> None:
+        with self._changed:
+            self._queued_bytes -= request.size_bytes
+        request.done(outcome)
+
+
+def _seqs(entries: list[Pending], last_seq: int) -> list[int]:
+    """The seq of each entry; one that is larger than ENTRY_BYTES_MAX took several."""
+    seqs = []
+    for entry in reversed(entries):
+        seqs.append(last_seq)
+        last_seq -= max(1, -(-len(entry.payload) // limits.ENTRY_BYTES_MAX))
+    return seqs[::-1]
+
+
+def _control(request: Request) -> Pending:
+    if request.delete is not None:
+        payload = encode_delete(request.delete)
+        return Pending(Kind.TOMBSTONE, payload, [request], delete=request.delete)
+    assert request.horizon is not None
+    payload = encode_horizon(request.horizon)
+    return Pending(Kind.CONTROL, payload, [request], horizon=request.horizon)
+
+
+def _written(request: Request, seq: int, durable: bool, series: int) -> Written:
+    refusals = request.refusals
+    return Written(
+        points=request.points,
+        seq=seq,
+        durable=durable,
+        refused=tuple(refusals.told),
+        refused_count=refusals.count,
+        limit=refusals.limit,
+        series=series,
+    )

@@ -1,0 +1,322 @@
+"""The database as a library user and the server see it.
+
+    in   points by series, selectors, ranges
+    out  Written, Selection
+
+Thread-safe. Writers wait for the commit pipeline (`write`) or are called back (`submit`);
+readers run on their own threads. The clock lives here, outside the engine.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tsdb import limits
+from tsdb.batch import Columns, Parsed
+from tsdb.commit.gate import CANONICAL
+from tsdb.commit.request import Ack, Done, Request, Written
+from tsdb.database.stats import Stats, collect
+from tsdb.errors import InvalidInput, TSDBError, Unavailable
+from tsdb.index.labels import Labels, canonical
+from tsdb.index.matchers import Matcher
+from tsdb.index.selector import parse_selector, parse_series
+from tsdb.log.control import Delete, Horizon
+
+if TYPE_CHECKING:
+    from tsdb.codec.resolution import Resolution
+    from tsdb.commit.pipeline import Pipeline
+    from tsdb.database.upkeep import Upkeep
+    from tsdb.engine.engine import Engine
+    from tsdb.engine.store import Store
+    from tsdb.log.protocol import Log
+    from tsdb.query.selection import Selection
+    from tsdb.vfs import Lock
+
+SeriesName: TypeAlias = str | Mapping[str, str]
+Selector: TypeAlias = str | Sequence[Matcher]
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a database is made of; put together by `tsdb.database.opening`."""
+
+    store: Store
+    engine: Engine
+    log: Log
+    lock: Lock
+    pipeline: Pipeline | None  # None when opened read-only
+    upkeep: Upkeep | None
+
+
+class Database:
+    """One open data directory. Use `tsdb.open`; close it, or use it in a `with` block."""
+
+    def __init__(self, path: Path, parts: Parts, now_ticks: Callable[[], int]) -> None:
+        self.path = path
+        self._parts = parts
+        self._now_ticks = now_ticks
+        self._closed = False
+        self._closing = threading.Lock()
+
+    # --- writing ---------------------------------------------------------------------------
+
+    def write(
+        self,
+        series: SeriesName,
+        timestamps: npt.ArrayLike,
+        values: npt.ArrayLike,
+        *,
+        ack: Ack = Ack.DISK,
+    ) -> Written:
+        """Append or overwrite points of one series; returns when they are fsynced and visible.
+
+        `series` is a name (`sensors/kitchen/temp`), a full form (`cpu{host="a"}`) or a mapping of
+        labels. Timestamps are int64 ticks of the database's resolution, in any order; the last
+        point wins where timestamps repeat. Raises InvalidInput, Unavailable, StorageFailed.
+        """
+        return self.write_many([series], [timestamps], [values], ack=ack)
+
+    def write_many(
+        self,
+        series: Sequence[SeriesName],
+        timestamps: Sequence[npt.ArrayLike],
+        values: Sequence[npt.ArrayLike],
+        *,
+        ack: Ack = Ack.DISK,
+    ) -> Written:
+        """Many series at once, atomically: columns i belong to `series[i]`."""
+        parsed = _parsed(series, timestamps, values)
+        size = parsed.key_bytes.size + 16 * parsed.columns.points
+        return self._wait(Request(done=_unset, ack=ack, size_bytes=size, parse=lambda: parsed))
+
+    def submit(
+        self, parse: Callable[[], Parsed], *, size_bytes: int, ack: Ack = Ack.DISK, done: Done
+    ) -> None:
+        """Queue a write without waiting. `parse` runs on the gate's thread, `done` is called once.
+
+        Raises Unavailable (busy, closed, disk_full) or StorageFailed when it is not even queued.
+        """
+        self._pipeline().submit(Request(done=done, ack=ack, size_bytes=size_bytes, parse=parse))
+
+    def delete(self, selector: Selector, start: int = INT64_MIN, end: int = INT64_MAX) -> int:
+        """Delete points of matching series from start to end, inclusive; returns the series hit.
+
+        Durable and visible when it returns. Points written later, in the same range too, live.
+        """
+        if start > end:
+            raise InvalidInput(f"end {end} is before start {start}")
+        matchers = self._matchers(selector)
+        delete = Delete(_text(selector, matchers), start, end)
+        return self._wait(Request(done=_unset, delete=delete)).series
+
+    def forget_before(self, ticks: int) -> None:
+        """Move the retention horizon: older points vanish and are refused from now on."""
+        self._wait(Request(done=_unset, horizon=Horizon(ticks)))
+
+    def _wait(self, request: Request) -> Written:
+        answered = threading.Event()
+        outcomes: list[Written | TSDBError] = []
+
+        def done(outcome: Written | TSDBError) -> None:
+            outcomes.append(outcome)
+            answered.set()
+
+        request.done = done
+        self._pipeline().submit(request)
+        answered.wait()
+        if isinstance(outcomes[0], TSDBError):
+            raise outcomes[0]
+        return outcomes[0]
+
+    def _pipeline(self) -> Pipeline:
+        if self._parts.pipeline is None:
+            raise InvalidInput(f"{self.path} is open read-only")
+        if self._closed:
+            raise Unavailable("the database is closed", code="closed")
+        return self._parts.pipeline
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def select(
+        self,
+        selector: Selector,
+        start: int = INT64_MIN,
+        end: int = INT64_MAX,
+        *,
+        points_max: int = limits.POINTS_PER_SELECT_MAX,
+    ) -> Selection:
+        """Series that match, with their points where start <= timestamp <= end, as of one moment.
+
+        Unknown series give an empty selection. Raises InvalidInput for a bad selector or end before
+        start, LimitExceeded when more than `points_max` points match.
+        """
+        if start > end:
+            raise InvalidInput(f"end {end} is before start {start}")
+        engine = self._open_engine()
+        return engine.select(self._matchers(selector), start, end, points_max=points_max)
+
+    def series(
+        self, selector: Selector = "{}", start: int = INT64_MIN, end: int = INT64_MAX
+    ) -> list[Labels]:
+        """Label sets of matching series, in order; with a range, those with points in it."""
+        engine = self._open_engine()
+        matchers = self._matchers(selector)
+        if (start, end) != (INT64_MIN, INT64_MAX):
+            return engine.select(matchers, start, end).labels()
+        refs = engine.registry.sort_refs(engine.registry.select(matchers))
+        return [engine.registry.labels(int(ref)) for ref in refs]
+
+    def label_names(self) -> list[str]:
+        return self._open_engine().registry.label_names()
+
+    def label_values(self, name: str) -> list[str]:
+        return self._open_engine().registry.label_values(name)
+
+    def _open_engine(self) -> Engine:
+        if self._closed:
+            raise Unavailable("the database is closed", code="closed")
+        return self._parts.engine
+
+    def _matchers(self, selector: Selector) -> tuple[Matcher, ...]:
+        if isinstance(selector, str):
+            return parse_selector(selector, allow_empty=True)
+        return tuple(selector)
+
+    # --- life ----------------------------------------------------------------------------------
+
+    @property
+    def resolution(self) -> Resolution:
+        return self._parts.engine.resolution
+
+    def now_ticks(self) -> int:
+        """The database's clock, in ticks."""
+        return self._now_ticks()
+
+    def stats(self) -> Stats:
+        """Figures about what is stored and what was done since opening."""
+        return collect(self._parts)
+
+    def tick(self) -> None:
+        """One round of upkeep now; only needed when opened with background=False."""
+        self._pipeline()
+        assert self._parts.upkeep is not None
+        self._parts.upkeep.tick(self._now_ticks())
+
+    @property
+    def parts(self) -> Parts:
+        """The parts, for the server's own figures and for tools; not a stable interface."""
+        return self._parts
+
+    def flush(self) -> int:
+        """Turn all points in memory into blocks on disk; returns the number of blocks written."""
+        self._pipeline()
+        return self._parts.store.flush(self._parts.engine, self._parts.log)
+
+    def compact(self) -> int:
+        """Merge what is worth merging now; returns the number of merges done."""
+        self._pipeline()
+        return self._parts.store.merge_all(self._parts.engine)
+
+    def snapshot(self, path: str | Path) -> Path:
+        """A consistent copy at `path` (hard links where possible), a data directory of its own."""
+        self._pipeline()
+        return self._parts.store.snapshot(self._parts.engine, self._parts.log, Path(path))
+
+    def close(self) -> None:
+        """Commit what waits, stop the threads, release the directory. Idempotent."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            if self._parts.upkeep is not None:
+                self._parts.upkeep.close()
+            if self._parts.pipeline is not None:
+                self._parts.pipeline.close()
+            self._parts.log.close()
+            self._parts.store.close(self._parts.engine)
+            self._parts.lock.release()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._parts.engine.registry.count} series"
+        return f"<Database {self.path}, {state}>"
+
+
+def _unset(outcome: Written | TSDBError) -> None:
+    raise AssertionError(f"request answered before it had a caller: {outcome}")
+
+
+def _text(selector: Selector, matchers: Iterable[Matcher]) -> str:
+    if isinstance(selector, str):
+        return selector
+    return "{" + ",".join(str(matcher) for matcher in matchers) + "}"
+
+
+def _key(series: SeriesName) -> bytes:
+    return canonical(parse_series(series) if isinstance(series, str) else series)
+
+
+def _parsed(
+    series: Sequence[SeriesName],
+    timestamps: Sequence[npt.ArrayLike],
+    values: Sequence[npt.ArrayLike],
+) -> Parsed:
+    if not len(series) == len(timestamps) == len(values):
+        raise InvalidInput(
+            f"{len(series)} series, but {len(timestamps)} columns of timestamps "
+            f"and {len(values)} of values"
+        )
+    stamps = [_ticks(t, name) for t, name in zip(timestamps, series, strict=True)]
+    floats = [_floats(v, name) for v, name in zip(values, series, strict=True)]
+    for name, t, v in zip(series, stamps, floats, strict=True):
+        if t.size != v.size:
+            raise InvalidInput(f"{name}: {t.size} timestamps for {v.size} values")
+    keys = [_key(name) for name in series]
+    ends = np.cumsum([len(key) for key in keys], dtype=np.int64)
+    offsets = np.concatenate(([0], np.cumsum([t.size for t in stamps]))).astype(np.int64)
+    nothing = np.empty(0, np.int64)
+    columns = Columns(
+        offsets,
+        np.concatenate([nothing, *stamps]),
+        np.concatenate([np.empty(0, np.float64), *floats]),
+    )
+    starts = ends - [len(key) for key in keys]
+    text = np.frombuffer(b"".join(keys), np.uint8)
+    return Parsed(CANONICAL, text, starts, ends, columns, canonical=bytes)
+
+
+def _ticks(timestamps: npt.ArrayLike, series: SeriesName) -> npt.NDArray[np.int64]:
+    stamps = np.atleast_1d(np.asarray(timestamps))
+    if stamps.dtype.kind == "M":
+        raise InvalidInput(f"{series}: datetime64 timestamps; convert them to ticks first")
+    if stamps.size and stamps.dtype.kind not in "iu":
+        raise InvalidInput(f"{series}: timestamps must be integers (ticks), got {stamps.dtype}")
+    if stamps.ndim != 1 or (stamps.dtype.kind == "u" and stamps.size and stamps.max() > INT64_MAX):
+        raise InvalidInput(f"{series}: timestamps must be one column of int64")
+    return stamps.astype(np.int64, copy=False)
+
+
+def _floats(values: npt.ArrayLike, series: SeriesName) -> npt.NDArray[np.float64]:
+    floats = np.atleast_1d(np.asarray(values))
+    if floats.ndim != 1 or (floats.size and floats.dtype.kind not in "iufb"):
+        raise InvalidInput(f"{series}: values must be one column of numbers, got {floats.dtype}")
+    return floats.astype(np.float64, copy=False)

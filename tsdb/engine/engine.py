@@ -1,0 +1,314 @@
+"""The engine: a deterministic state machine over an ordered log.
+
+    in   entries in seq order (`apply`), matchers and a range (`select`)
+    out  Selection
+
+It reads no clock, no random, no socket and no local setting: the same entries make the same
+answers anywhere. One thread applies; any number of threads read. A reader takes its views
+under the lock (copying 64 bytes a series) and decodes without it.
+
+Turning heads into blocks is `tsdb.engine.flush`; coming back after a crash `tsdb.engine.recovery`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tsdb import limits, overlay
+from tsdb.batch import Batch, Columns, SeriesDefinitions, U32s
+from tsdb.block.reader import Block, Damage
+from tsdb.codec.resolution import Resolution
+from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth_order
+from tsdb.errors import LimitExceeded
+from tsdb.head.head import Head, HeadView
+from tsdb.index.matchers import Matcher
+from tsdb.index.registry import Registry
+from tsdb.index.selector import parse_selector
+from tsdb.log.control import Delete, Horizon, decode_control, decode_delete
+from tsdb.log.points import decode_points
+from tsdb.log.protocol import Entry, Kind
+from tsdb.query.selection import Selection, ordered
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the engine was opened; ints that only grow."""
+
+    points_applied: int = 0
+    points_unchanged: int = 0
+    points_out_of_order: int = 0
+    points_below_horizon: int = 0
+    points_orphaned: int = 0
+    points_selected: int = 0
+    selects: int = 0
+    deletes: int = 0
+
+
+class Engine:
+    """One shard of the database, in one process."""
+
+    def __init__(
+        self, resolution: Resolution, registry: Registry, version: Version, *, head_bytes: int
+    ) -> None:
+        self.resolution = resolution
+        self.registry = registry
+        self.counters = Counters()
+        self.applied_seq = 0
+        self.lock = threading.Lock()  # guards version, active, registry definitions
+        self._definitions = 0  # entries applied that defined series
+        self._head_bytes = head_bytes
+        self._version = version
+        self._active = self._new_generation(1)
+
+    # --- writing: one thread ---------------------------------------------------------------
+
+    def start_at(self, seq: int) -> None:
+        """State is as of `seq` (blocks hold everything up to it); the next entry follows it."""
+        assert self.applied_seq == 0
+        self.applied_seq = seq
+        self._active = self._new_generation(seq + 1)
+
+    def apply(self, entry: Entry) -> None:
+        """One entry in seq order, as it is read from the log. An accepted entry always applies."""
+        if entry.kind in (Kind.POINTS, Kind.SERIES):
+            self.apply_batch(entry.seq, decode_points(entry.payload))
+        elif entry.kind == Kind.TOMBSTONE:
+            self.apply_delete(entry.seq, decode_delete(entry.payload))
+        elif entry.kind == Kind.CONTROL:
+            self.apply_horizon(entry.seq, decode_control(entry.payload))
+        else:
+            self._advance(entry.seq)
+
+    def apply_batch(self, seq: int, batch: Batch) -> None:
+        with self.lock:
+            if batch.definitions.count:
+                self._definitions += 1
+                self.registry.define(batch.definitions)
+            if self._version.horizon > INT64_MIN:
+                batch = self._above_horizon(batch)
+            if not self._active.head.fits(batch):
+                self._freeze()
+            appended = self._active.head.append(batch)
+            self.counters.points_applied += batch.points
+            self.counters.points_unchanged += appended.unchanged
+            self.counters.points_out_of_order += appended.out_of_order
+            self._advance(seq)
+
+    def apply_delete(self, seq: int, delete: Delete) -> int:
+        """Points vanish for readers at once, also from blocks; returns the series touched."""
+        with self.lock:
+            refs = series_hit(self.registry, delete.selector)
+            if not self._active.head.fits_drop():
+                self._freeze()
+            self._active.head.drop(refs, delete.start, delete.end)
+            known = {t.seq for t in self._version.tombstones}
+            if refs.size and seq not in known and (self._version.blocks or self._version.frozen):
+                tombstone = Tombstone(seq, delete.selector, delete.start, delete.end, refs)
+                tombstones = (*self._version.tombstones, tombstone)
+                self._version = replace(self._version, tombstones=tombstones)
+            self.counters.deletes += 1
+            self._advance(seq)
+        return int(refs.size)
+
+    def apply_horizon(self, seq: int, horizon: Horizon) -> None:
+        with self.lock:
+            at = max(self._version.horizon, horizon.ticks)
+            self._version = replace(self._version, horizon=at)
+            self._advance(seq)
+
+    def _advance(self, seq: int) -> None:
+        assert seq > self.applied_seq, f"seq {seq} after {self.applied_seq}"
+        self.applied_seq = seq
+        self._active.seq_hi = seq
+
+    def _above_horizon(self, batch: Batch) -> Batch:
+        keep = batch.columns.timestamps >= self._version.horizon
+        if keep.all():
+            return batch
+        self.counters.points_below_horizon += int(keep.size - np.count_nonzero(keep))
+        return kept(batch, keep)
+
+    def _new_generation(self, seq_lo: int) -> Generation:
+        hint = self.registry.next_ref
+        head = Head(self.resolution, arena_bytes=self._head_bytes, refs_hint=hint)
+        return Generation(head, seq_lo, seq_lo - 1)
+
+    def _freeze(self) -> None:
+        if self._active.head.points:
+            frozen = (*self._version.frozen, self._active)
+            self._version = replace(self._version, frozen=frozen)
+        self._active = self._new_generation(self.applied_seq + 1)
+
+    # --- flush and merge: one maintenance thread ----------------------------------------------
+
+    def head_is_full(self) -> bool:
+        """Whether the active head has used the memory or the side buffer it should."""
+        head = self._active.head
+        return (
+            head.arena_used_bytes > self._head_bytes // 2
+            or head.side_bytes > limits.SIDE_BYTES_MAX // 2
+        )
+
+    def freeze(self) -> tuple[Generation, ...]:
+        """Stop filling the active head; returns all generations that wait to become blocks."""
+        with self.lock:
+            self._freeze()
+            return self._version.frozen
+
+    def install(
+        self,
+        *,
+        added: Sequence[Block] = (),
+        removed: Sequence[str] = (),
+        flushed: Generation | None = None,
+        spent: Sequence[int] = (),
+    ) -> None:
+        """Swap sources in one step; readers see the old set or the new one.
+
+        `spent` are seqs of tombstones that hide nothing in the new set.
+        """
+        with self.lock:
+            version = self._version
+            blocks = [b for b in version.blocks if b.meta.name not in set(removed)]
+            self._version = Version(
+                tuple(sorted([*blocks, *added], key=truth_order)),
+                tuple(g for g in version.frozen if g is not flushed),
+                tuple(t for t in version.tombstones if t.seq not in set(spent)),
+                version.horizon,
+            )
+
+    # --- reading: any thread ------------------------------------------------------------------
+
+    @property
+    def version(self) -> Version:
+        return self._version
+
+    @property
+    def active(self) -> Generation:
+        return self._active
+
+    def select(
+        self,
+        matchers: Sequence[Matcher],
+        start: int,
+        end: int,
+        *,
+        points_max: int = limits.POINTS_PER_SELECT_MAX,
+    ) -> Selection:
+        """Points of every matching series with start <= timestamp <= end, as of one position.
+
+        Raises LimitExceeded when more than `points_max` points would have to be decoded.
+        """
+        refs, version, views = self._views(matchers)
+        columns, warnings = self._read(refs, version, views, (start, end), points_max)
+        present = np.flatnonzero(np.diff(columns.offsets) > 0)
+        order = present[np.argsort(self.registry.rank(refs[present]), kind="stable")]
+        refs, columns = ordered(refs, columns, order)
+        self.counters.selects += 1
+        self.counters.points_selected += columns.points
+        return Selection(
+            refs,
+            columns,
+            labels_of=self.registry.labels,
+            resolution=self.resolution,
+            warnings=tuple(warnings),
+        )
+
+    def _views(self, matchers: Sequence[Matcher]) -> tuple[U32s, Version, list[HeadView]]:
+        """Series, sources and head states that belong to one position of the log."""
+        known, refs = self._definitions, self.registry.select(matchers)
+        with self.lock:
+            if known != self._definitions:  # a request must be seen whole or not at all
+                refs = self.registry.select(matchers)
+            version = self._version
+            views = [g.head.view(refs) for g in (*version.frozen, self._active)]
+        return refs, version, views
+
+    def _read(
+        self,
+        refs: U32s,
+        version: Version,
+        views: Sequence[HeadView],
+        span: tuple[int, int],
+        points_max: int,
+    ) -> tuple[Columns, list[str]]:
+        start, end = max(span[0], version.horizon), span[1]
+        sources: list[Columns] = []
+        warnings: list[str] = []
+        points = 0
+        for block in version.blocks:
+            if start > end or block.meta.max_ts < start or block.meta.min_ts > end:
+                continue
+            sources.append(read_block(block, refs, start, end, warnings))
+            sources[-1] = without_deleted(
+                sources[-1], refs, version.tombstones, block.meta.seq_hi, (start, end)
+            )
+            points = _count(points, sources[-1], points_max)
+        for i, view in enumerate(views if start <= end else ()):
+            columns = view.read(start, end)
+            if i < len(version.frozen):
+                seq_hi = version.frozen[i].seq_hi
+                columns = without_deleted(columns, refs, version.tombstones, seq_hi, (start, end))
+            sources.append(columns)
+            points = _count(points, columns, points_max)
+        sources = [s for s in sources if s.points]
+        if not sources:
+            return overlay.empty(refs.size), warnings
+        return overlay.overlay(sources), warnings
+
+
+def series_hit(registry: Registry, selector: str) -> U32s:
+    """Refs that a stored selector means. Series younger than the delete have nothing to lose."""
+    return registry.select(parse_selector(selector, allow_empty=True))
+
+
+def _count(points: int, columns: Columns, points_max: int) -> int:
+    points += columns.points
+    if points > points_max:
+        raise LimitExceeded(
+            "the selection decodes too many points: narrow the range or the selector",
+            limit="POINTS_PER_SELECT_MAX",
+            value=points_max,
+        )
+    return points
+
+
+def read_block(block: Block, refs: U32s, start: int, end: int, warnings: list[str]) -> Columns:
+    """What a block holds, around its damage; each damaged stretch becomes a warning."""
+    damaged: list[Damage] = []
+    columns = block.read(refs, start, end, damaged=damaged)
+    warnings += [str(damage) for damage in damaged]
+    return columns
+
+
+def without_deleted(
+    columns: Columns,
+    refs: U32s,
+    tombstones: Sequence[Tombstone],
+    seq_hi: int,
+    span: tuple[int, int],
+) -> Columns:
+    """Points of a source that ends at `seq_hi`, less those that later deletes hit."""
+    for tombstone in tombstones:
+        if columns.points and tombstone.hides_from(seq_hi, *span):
+            hit = overlay.mask(refs, tombstone.refs)
+            columns = overlay.without(columns, hit, tombstone.start, tombstone.end)
+    return columns
+
+
+def kept(batch: Batch, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Batch:
+    """The points of `batch` where `keep` holds; runs that lose all their points stay, empty."""
+    columns = batch.columns
+    kept_before = np.concatenate(([0], np.cumsum(keep)))
+    offsets = kept_before[columns.offsets].astype(np.int64)
+    points = Columns(offsets, columns.timestamps[keep], columns.values[keep])
+    return Batch(batch.refs, points, batch.definitions)
+
+
+def definitions_only(definitions: SeriesDefinitions) -> Batch:
+    """A batch that defines series and holds no points."""
+    return Batch(np.empty(0, np.uint32), overlay.empty(0), definitions)

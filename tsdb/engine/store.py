@@ -1,0 +1,231 @@
+"""What the engine keeps on disk: blocks, index files and the manifest that names them.
+
+    flush      frozen generations -> blocks -> manifest -> readers -> log trimmed
+    merge      small or overlapping blocks -> larger ones, deletes carried out
+    expire     blocks wholly below the horizon go
+    snapshot   the whole directory again, by hard links
+
+Commit protocol: everything a manifest names is fsynced before the manifest is; readers see new
+sources after it; what it no longer names is unlinked last. A crash anywhere leaves the old
+manifest with a log that still holds what the new one would have (docs/explanation/durability.md).
+
+One piece of upkeep at a time; reads and writes go on meanwhile. Nothing here is logged: flush and
+merge change how points are kept, not which points there are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tsdb.batch import Columns, U32s
+from tsdb.block import manifest as manifests
+from tsdb.block import merge as merging
+from tsdb.block.layout import BlockMeta
+from tsdb.block.manifest import Manifest
+from tsdb.block.reader import Block
+from tsdb.block.windows import choose_level
+from tsdb.block.writer import FlushWriter, Origin
+from tsdb.engine.engine import Engine
+from tsdb.engine.folders import BLOCKS, INDEX, QUARANTINE, WAL
+from tsdb.engine.version import INT64_MIN, Generation, Tombstone
+from tsdb.index import store as index_store
+from tsdb.log.protocol import Log
+from tsdb.vfs import Files, Room, remove_tree, room
+
+SERIES_PER_SLICE = 4096  # series decoded at once: bounds a flush at some 50 MB of columns
+INT64_MAX = 2**63 - 1
+
+
+class Store:
+    """The durable half of one database directory."""
+
+    def __init__(self, files: Files, directory: Path, manifest: Manifest) -> None:
+        self.files = files
+        self.directory = directory
+        self.manifest = manifest
+        self._upkeep = threading.RLock()
+
+    # --- flush ---------------------------------------------------------------------------------
+
+    def flush(self, engine: Engine, log: Log) -> int:
+        """Turn every point in memory into blocks; returns the blocks written."""
+        with self._upkeep:
+            if engine.freeze():
+                log.seal()  # so that trimming can take all of it
+            return self.flush_frozen(engine, log)
+
+    def flush_frozen(self, engine: Engine, log: Log) -> int:
+        """Flush the generations that are frozen already, oldest first."""
+        written = 0
+        with self._upkeep:
+            for generation in engine.version.frozen:
+                written += self._flush_one(engine, log, generation)
+        return written
+
+    def _flush_one(self, engine: Engine, log: Log, generation: Generation) -> int:
+        metas = self._write_blocks(engine, generation)
+        added = [Block.open(self.files, self._blocks / meta.name) for meta in metas]
+        spent = self._commit(
+            engine,
+            blocks=(*self.manifest.blocks, *metas),
+            checkpoint_seq=generation.seq_hi,
+            index_files=self._index_files(engine),
+        )
+        engine.install(added=added, flushed=generation, spent=spent)
+        log.trim(generation.seq_hi)
+        return len(metas)
+
+    def _write_blocks(self, engine: Engine, generation: Generation) -> tuple[BlockMeta, ...]:
+        head, horizon = generation.head, engine.version.horizon
+        refs = head.refs()
+
+        def slices() -> Iterator[tuple[U32s, Columns]]:
+            for lo in range(0, refs.size, SERIES_PER_SLICE):
+                part = refs[lo : lo + SERIES_PER_SLICE]
+                yield part, head.view(part).read(horizon, INT64_MAX)
+
+        if not refs.size:
+            return ()
+        span = (head.min_ts, head.max_ts)
+        level = choose_level(engine.resolution, span, lambda: (c for _, c in slices()))
+        origin = Origin(
+            self.manifest.database_id, engine.resolution, generation.seq_lo, generation.seq_hi
+        )
+        writer = FlushWriter(self.files, self._blocks, origin, level=level)
+        for part, columns in slices():
+            writer.add(part, columns)
+        return writer.finish()
+
+    def _index_files(self, engine: Engine) -> tuple[str, ...]:
+        """Index files including the series defined since the last checkpoint."""
+        with engine.lock:
+            fresh = engine.registry.definitions_from(self.manifest.next_ref)
+        if not fresh.count:
+            return self.manifest.index_files
+        name = index_store.write_index(self.files, self.directory / INDEX, fresh)
+        return (*self.manifest.index_files, name)
+
+    def _commit(self, engine: Engine, **changes: object) -> tuple[int, ...]:
+        """Make a new manifest durable. `changes` are fields of Manifest.
+
+        Returns the seqs of tombstones that hide nothing any more. They are judged against one
+        version: a delete that is applied meanwhile is not among them.
+        """
+        version = engine.version
+        names = changes.get("index_files", self.manifest.index_files)
+        next_ref = engine.registry.next_ref if names != self.manifest.index_files else None
+        wanted = replace(
+            self.manifest,
+            generation=self.manifest.generation + 1,
+            next_ref=self.manifest.next_ref if next_ref is None else next_ref,
+            horizon=version.horizon,
+            **changes,  # type: ignore[arg-type]
+        )
+        live = needed(version.tombstones, wanted.blocks, version.frozen)
+        wanted = replace(wanted, tombstones=tuple(_stored(t) for t in live))
+        manifests.store(self.files, self.directory, wanted)
+        self.manifest = wanted
+        return tuple(t.seq for t in version.tombstones if t not in live)
+
+    # --- merge and expiry -----------------------------------------------------------------------
+
+    def merge_all(self, engine: Engine) -> int:
+        """Merge while the plan finds something worth it; returns the merges done."""
+        done = 0
+        with self._upkeep:
+            while room(self.files, self.directory) is Room.ENOUGH and self._merge_one(engine):
+                done += 1
+        return done
+
+    def _merge_one(self, engine: Engine) -> bool:
+        groups = merging.plan(self.manifest.blocks, engine.resolution)
+        if not groups:
+            return False
+        names = {meta.name for meta in groups[0]}
+        blocks = [b for b in engine.version.blocks if b.meta.name in names]
+        metas = merging.merge(
+            self.files,
+            self._blocks,
+            blocks,
+            tombstones=engine.version.tombstones,
+            horizon=engine.version.horizon,
+        )
+        self._replace(engine, names, metas)
+        return True
+
+    def drop_expired(self, engine: Engine) -> int:
+        """Remove blocks that hold nothing above the horizon; returns how many went."""
+        with self._upkeep:
+            horizon = engine.version.horizon
+            gone = {meta.name for meta in self.manifest.blocks if meta.max_ts < horizon}
+            if gone:
+                self._replace(engine, gone, ())
+            return len(gone)
+
+    def _replace(self, engine: Engine, gone: set[str], metas: Sequence[BlockMeta]) -> None:
+        added = [Block.open(self.files, self._blocks / meta.name) for meta in metas]
+        left = [meta for meta in self.manifest.blocks if meta.name not in gone]
+        spent = self._commit(engine, blocks=(*left, *metas))
+        engine.install(added=added, removed=tuple(gone), spent=spent)
+        for name in sorted(gone):
+            remove_tree(self.files, self._blocks / name)
+        self.files.sync_dir(self._blocks)
+
+    # --- snapshot ----------------------------------------------------------------------------
+
+    def snapshot(self, engine: Engine, log: Log, target: Path) -> Path:
+        """A data directory at `target` that holds everything up to now and an empty log."""
+        with self._upkeep:
+            self.flush(engine, log)
+            manifests.check_absent(self.files, target)
+            self.files.mkdir(target)
+            for folder, names in ((BLOCKS, [m.name for m in self.manifest.blocks]), (INDEX, None)):
+                self._link_folder(folder, names, target)
+            for name in (WAL, QUARANTINE):
+                self.files.mkdir(target / name)
+            manifests.store(self.files, target, self.manifest)
+            self.files.sync_dir(target)
+            self.files.sync_dir(target.parent)
+        return target
+
+    def _link_folder(self, folder: str, names: list[str] | None, target: Path) -> None:
+        source = self.directory / folder
+        self.files.mkdir(target / folder)
+        for name in self.manifest.index_files if names is None else names:
+            if names is None:
+                self.files.link(source / name, target / folder / name)
+                continue
+            self.files.mkdir(target / folder / name)
+            for file in self.files.list(source / name):
+                self.files.link(source / name / file, target / folder / name / file)
+            self.files.sync_dir(target / folder / name)
+        self.files.sync_dir(target / folder)
+
+    def close(self, engine: Engine) -> None:
+        for block in engine.version.blocks:
+            block.close()
+
+    @property
+    def _blocks(self) -> Path:
+        return self.directory / BLOCKS
+
+
+def needed(
+    tombstones: Sequence[Tombstone],
+    blocks: Sequence[BlockMeta],
+    frozen: Sequence[Generation],
+) -> tuple[Tombstone, ...]:
+    """The tombstones that still hide something in some source."""
+    spans = [(b.seq_hi, b.min_ts, b.max_ts) for b in blocks]
+    spans += [(g.seq_hi, g.head.min_ts, g.head.max_ts) for g in frozen]
+    return tuple(t for t in tombstones if any(t.hides_from(*span) for span in spans))
+
+
+def _stored(tombstone: Tombstone) -> manifests.Tombstone:
+    return manifests.Tombstone(tombstone.seq, tombstone.selector, tombstone.start, tombstone.end)
+
+
+assert INT64_MIN == -(INT64_MAX + 1)
