@@ -17,6 +17,10 @@ LABEL_VALUE_BYTES_MAX = 4 * KIB
 """UTF-8 bytes. Longer values are logs or stack traces in disguise; refused, never cut."""
 SERIES_KEY_BYTES_MAX = 32 * KIB
 """Canonical bytes of one label set: keeps one absurd series from filling a page of the index."""
+REFS_MAX = 1 << 30
+"""Refs ever given out in one database, forgotten series included; one costs 6 bytes for ever."""
+ALIAS_BYTES_MAX = 64 * MIB
+"""Senders' own names of series, remembered to skip parsing; past it all are forgotten at once."""
 
 # --- points -------------------------------------------------------------------------------
 FUTURE_S_MAX = 24 * 3600
@@ -101,8 +105,9 @@ BLOCKS_PER_FLUSH_MAX = 32
 """A backfill that spans more windows than this uses the next larger window instead."""
 CHUNK_POINTS_MAX = 512
 """Points of one encoded run: 0.5 KiB to 4 KiB, about one page, decoded in 3 µs."""
-STRIPE_BYTES = 64 * KIB
-"""Unit of checksum and read in a block's chunk file."""
+STRIPE_BYTES = 32 * KIB
+"""Unit of checksum and read in a block's chunk file: a question for 100 of 10,000 series takes
+1.4 ms a block (2.1 at 64 KiB, 1.3 at 16), one for all of them the same at any size."""
 
 # --- disk ---------------------------------------------------------------------------------
 DISK_LOW_BYTES, DISK_LOW_SHARE = 1 * GIB, 0.10
