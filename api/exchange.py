@@ -1,0 +1,125 @@
+"""One request and its answer, whatever route it takes.
+
+    in   ASGI scope, receive, send
+    out  Exchange: headers by name, request id, status; Answer: what a route wants said
+
+An Answer is small and whole, or its first piece and an iterator of more. Pieces are pulled one
+by one while the client takes them, in a thread, as rendering and compressing them is work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from starlette.responses import Response
+
+__all__ = ["JSON", "Answer", "ClientGone", "Exchange", "Pull", "Reply"]
+
+JSON = b"application/json"
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+Pull: TypeAlias = Callable[[Iterator[bytes]], Awaitable[bytes | None]]
+
+_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,64}")
+_PROCESS = os.urandom(4).hex()
+_numbers = itertools.count(1)
+
+
+class ClientGone(Exception):
+    """The connection closed; nobody waits for what was to be said."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What to say. `rest` yields further pieces of the body; None when `body` is all of it."""
+
+    body: bytes = b""
+    status: int = 200
+    media: bytes = JSON
+    headers: Headers = field(default_factory=list)
+    rest: Iterator[bytes] | None = None
+
+
+class Exchange:
+    """A request under way."""
+
+    __slots__ = ("_receive", "_send", "headers", "id", "route", "scope", "started", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.id = self._request_id()
+        self.route = "other"
+        self.status = 0
+        self.started = False
+
+    def _request_id(self) -> bytes:
+        """The caller's id if it is a plain token, else one of ours."""
+        given = self.headers.get(b"x-request-id")
+        if given is not None and _ID.fullmatch(given):
+            return given
+        return f"{_PROCESS}-{next(_numbers):x}".encode()
+
+    async def receive(self) -> Message:
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """ASGI send; the id goes out with every answer."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id)]
+        await self._send(message)
+
+    async def answer(self, answer: Answer, pull: Pull) -> None:
+        """Say it all; raises what `rest` raises, then the connection is cut."""
+        headers = [(b"content-type", answer.media), *answer.headers]
+        if answer.rest is None:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
+        await self.send(
+            {"type": "http.response.start", "status": answer.status, "headers": headers}
+        )
+        if answer.rest is None:
+            await self._send({"type": "http.response.body", "body": answer.body})
+            return
+        gone = asyncio.ensure_future(self._wait_gone())
+        try:
+            piece: bytes | None = answer.body
+            while piece is not None:
+                if gone.done() or self.scope["method"] == "HEAD":
+                    break
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                piece = await pull(answer.rest)
+            await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+
+    async def _wait_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+
+class Reply(Response):
+    """An Answer as FastAPI wants it."""
+
+    def __init__(self, answer: Answer, pull: Pull) -> None:
+        self.background = None
+        self.status_code = answer.status
+        self._answer = answer
+        self._pull = pull
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["exchange"]
+        await exchange.answer(self._answer, self._pull)
