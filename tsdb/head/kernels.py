@@ -122,7 +122,8 @@ def append(
                 ordinal = U0
                 lead, trail, cnt, acc, delta = NO_WINDOW, U0, U0, U0, U0
             elif I(tj) <= I(t):
-                if tj == t and vj == v:
+                # A side point of the same time may have hidden the stream's since.
+                if tj == t and vj == v and lines[line + CHAIN] >> U32 == U0:
                     cursors[layout.UNCHANGED] += 1
                     continue
                 at = U(cursors[layout.SIDE_END])
