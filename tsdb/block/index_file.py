@@ -28,6 +28,7 @@ from tsdb.block.layout import (
     BlockMeta,
     Header,
     Kind,
+    Maker,
     check_of,
     decode_header,
     encode_header,
@@ -43,7 +44,7 @@ _RETRIES = 2
 
 
 def encode_index(
-    meta: BlockMeta, database_id: bytes, columns: Mapping[Kind, npt.NDArray[np.generic]]
+    meta: BlockMeta, maker: Maker, columns: Mapping[Kind, npt.NDArray[np.generic]]
 ) -> tuple[BlockMeta, bytes]:
     """The whole file, and `meta` with the size of it."""
     encoded = {kind: section.encode(kind, columns[kind]) for kind in (*TWICE, *ONCE)}
@@ -58,7 +59,7 @@ def encode_index(
         at += len(data)
     rows = table.tobytes()
     meta = replace(meta, index_bytes=at + len(rows) + HEADER_BYTES)
-    header = encode_header(meta, database_id, rows)
+    header = encode_header(meta, maker, rows)
     return meta, b"".join((header, rows, *body, rows, header))
 
 

@@ -32,7 +32,6 @@ VERSION = 1
 SECTION_ALIGN_BYTES = 64
 CHUNKS_TAIL_BYTES = 16
 """Zeros behind the last chunk: decoders may read (never interpret) that far past an end."""
-NO_DATABASE = bytes(16)
 
 HEADER = np.dtype(
     [
@@ -60,7 +59,8 @@ HEADER = np.dtype(
         ("ref_max", "<u4"),
         ("depth", "<u4"),
         ("stripe_bytes", "<u4"),  # of the chunks file; the last stripe may be shorter
-        ("reserved_1", "V32"),
+        ("siblings", "<u4"),  # blocks of the flush that made this one; 1 for a merge
+        ("reserved_1", "V28"),
         ("table_check", "<u8"),  # xxh3_64 of the section table
         ("header_check", "<u8"),  # xxh3_64 of the bytes before; same place in every version
     ]
@@ -179,7 +179,19 @@ class BlockMeta:
         return self.min_ts <= end and start <= self.max_ts
 
 
-_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}-\d{20}-\d{20}-L\d\d-\d{4,}")
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What a block says of its making, for the day no manifest can be read."""
+
+    database_id: bytes  # 16
+    siblings: int  # blocks of the same flush, this one included
+
+    def __post_init__(self) -> None:
+        assert len(self.database_id) == 16
+        assert self.siblings >= 1
+
+
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})-(\d{20})-(\d{20})-L\d\d-\d{4,}")
 
 
 def block_name(meta: BlockMeta) -> str:
@@ -188,8 +200,13 @@ def block_name(meta: BlockMeta) -> str:
     return f"{start:016x}-{end:016x}-{seqs}-L{meta.level:02d}-{meta.depth:04d}"
 
 
-def is_block_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
+def parse_block_name(name: str) -> tuple[int, int, int, int] | None:
+    """Window start and end, seq_lo, seq_hi; None for a name that no block has."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    start, end, seq_lo, seq_hi = match.groups()
+    return int(start, 16) - (1 << 63), int(end, 16) - (1 << 63), int(seq_lo), int(seq_hi)
 
 
 def check_of(data: bytes | memoryview) -> int:
@@ -197,14 +214,14 @@ def check_of(data: bytes | memoryview) -> int:
     return xxhash.xxh3_64_intdigest(data)
 
 
-def encode_header(meta: BlockMeta, database_id: bytes, table: bytes) -> bytes:
+def encode_header(meta: BlockMeta, maker: Maker, table: bytes) -> bytes:
     """HEADER_BYTES that describe the block and vouch for `table`."""
-    assert len(database_id) == 16
     assert len(table) % SECTION_BYTES == 0
     header = np.zeros((), HEADER)
     header["magic"], header["version"] = MAGIC, VERSION
     header["sections"] = len(table) // SECTION_BYTES
-    header["database_id"] = np.void(database_id)
+    header["database_id"] = np.void(maker.database_id)
+    header["siblings"] = maker.siblings
     header["table_check"] = check_of(table)
     for name in _META_FIELDS:
         header[name] = getattr(meta, name)
@@ -226,7 +243,7 @@ class Header:
     """A header that was read and holds what it must."""
 
     meta: BlockMeta
-    database_id: bytes
+    maker: Maker
     sections: int
     stripe_bytes: int
     table_check: int
@@ -256,6 +273,8 @@ def decode_header(data: bytes, path: PurePath | str | None, offset: int) -> Head
         raise CorruptionError(path, offset, "header names an unknown version or codec")
     if not 512 <= header["stripe_bytes"] <= 1 << 30:
         raise CorruptionError(path, offset, "header names an impossible stripe size")
+    if header["siblings"] < 1:
+        raise CorruptionError(path, offset, "header names no block of its flush")
     fields = {name: int(header[name]) for name in _META_FIELDS}
     try:
         meta = BlockMeta(resolution=resolution, **fields)
@@ -263,7 +282,7 @@ def decode_header(data: bytes, path: PurePath | str | None, offset: int) -> Head
         raise CorruptionError(path, offset, "header contradicts itself") from error
     return Header(
         meta,
-        header["database_id"].tobytes(),
+        Maker(header["database_id"].tobytes(), int(header["siblings"])),
         int(header["sections"]),
         int(header["stripe_bytes"]),
         int(header["table_check"]),

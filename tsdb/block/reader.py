@@ -98,10 +98,6 @@ class Block:
     def meta(self) -> BlockMeta:
         return self.index.meta
 
-    @property
-    def database_id(self) -> bytes:
-        return self.index.header.database_id
-
     def close(self) -> None:
         """Close the files now. For when nobody reads any more; dropping the block does the same."""
         self._closer()

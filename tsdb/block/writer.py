@@ -28,7 +28,7 @@ from tsdb.batch import Columns, I64s, U8s, U32s, U64s
 from tsdb.block import kernels
 from tsdb.block.encoder import Encoded, Encoder, cut
 from tsdb.block.index_file import encode_index
-from tsdb.block.layout import CHUNKS, CHUNKS_TAIL_BYTES, INDEX, BlockMeta, Kind
+from tsdb.block.layout import CHUNKS, CHUNKS_TAIL_BYTES, INDEX, BlockMeta, Kind, Maker
 from tsdb.block.windows import Window, window_of
 from tsdb.codec.resolution import Resolution
 from tsdb.vfs import TEMPORARY, Files, remove_tree, write_all
@@ -128,13 +128,16 @@ class BlockWriter:
         self._chunks.append(part.data)
         self._encoded.append((part.sizes, part.numbers, part.aggregates))
 
-    def seal(self) -> BlockMeta | None:
-        """Write the index and sync the folder's content; None, and no folder, without points."""
+    def seal(self, siblings: int = 1) -> BlockMeta | None:
+        """Write the index and sync the folder's content; None, and no folder, without points.
+
+        `siblings` blocks belong to the same flush.
+        """
         if not self._refs:
             self.abort()
             return None
         self._chunks.finish()
-        meta, index = self._index()
+        meta, index = self._index(Maker(self._origin.database_id, siblings))
         file = self._files.create(self._folder / INDEX)
         try:
             write_all(file, index, 0)
@@ -157,7 +160,7 @@ class BlockWriter:
         if self._files.exists(self._folder):
             remove_tree(self._files, self._folder)
 
-    def _index(self) -> tuple[BlockMeta, bytes]:
+    def _index(self, maker: Maker) -> tuple[BlockMeta, bytes]:
         refs = np.concatenate(self._refs)
         sizes = np.concatenate([e[0] for e in self._encoded])
         numbers = np.concatenate([e[1] for e in self._encoded], axis=1)
@@ -198,7 +201,7 @@ class BlockWriter:
             Kind.FIRST: aggregates[kernels.FIRST],
             Kind.LAST: aggregates[kernels.LAST],
         }
-        return encode_index(meta, self._origin.database_id, columns)
+        return encode_index(meta, maker, columns)
 
 
 class FlushWriter:
@@ -249,7 +252,8 @@ class FlushWriter:
 
     def finish(self) -> tuple[BlockMeta, ...]:
         """Seal all blocks, then name them, then sync `blocks/`; in the order of their windows."""
-        sealed = [(w, w.seal()) for _, w in sorted(self._writers.items())]
+        siblings = len(self._writers)  # each was opened for a point
+        sealed = [(w, w.seal(siblings)) for _, w in sorted(self._writers.items())]
         published = [(writer, meta) for writer, meta in sealed if meta is not None]
         for writer, meta in published:
             writer.publish(meta)
