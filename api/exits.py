@@ -74,7 +74,7 @@ def verdict(error: Exception) -> tuple[Exit, str] | None:
             return Exit.UNAVAILABLE, _os_line(error)
         case OSError():
             return Exit.STORAGE, _os_line(error)
-        case ImportError():
+        case ImportError() if "pip install" in str(error):  # an extra that is not there
             return Exit.CONFIG, str(error)
     return None
 

@@ -108,7 +108,8 @@ def _gauge(random: Random, rows: int, columns: int) -> Grid:
     """Whole numbers that wander: goroutines, connections, bytes in pages."""
     unit = random.choice([1.0, 1.0, 4096.0], (rows, 1))
     walk = np.abs(_sums(np.rint(random.normal(0, 2, (rows, columns)))))
-    return (walk + random.integers(10, 100_000, (rows, 1))) * unit
+    level: Grid = (walk + random.integers(10, 100_000, (rows, 1))) * unit
+    return level
 
 
 def _buckets(random: Random, rows: int, columns: int) -> Grid:

@@ -141,7 +141,7 @@ def _show(figures: list[Figures], overall: Figures, *, alp: bool) -> None:
     rows = [_row(one, alp=alp) for one in figures]
     last = _row(overall, alp=alp) if len(figures) > 1 else None
     terminal.show_table(headings, rows, total=last)
-    _show_codes(overall)
+    show_codes(overall)
     terminal.say(
         f"{overall.points:,} points came back bit for bit: "
         f"{terminal.size_text(overall.raw_bytes)} became "
@@ -165,7 +165,7 @@ def _row(one: Figures, *, alp: bool) -> list[str]:
     return row
 
 
-def _show_codes(overall: Figures) -> None:
+def show_codes(overall: Figures) -> None:
     from api.compression import TIMESTAMP_CODES, VALUE_CODES
     from tsdb.codec.accounting import Code
 

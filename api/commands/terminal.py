@@ -32,8 +32,12 @@ def stderr() -> Console:
 def _console(file: Any) -> Console:
     from rich.console import Console
 
+    class Pipeable(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # `| head` is no failure; rich would leave with code 1
+
     width = None if file.isatty() else PIPE_WIDTH
-    return Console(file=file, width=width, highlight=False, soft_wrap=True)
+    return Pipeable(file=file, width=width, highlight=False, soft_wrap=True)
 
 
 def say(text: str = "") -> None:

@@ -1,0 +1,327 @@
+"""`silverback import` and `silverback export`: points between files and a database."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from api.commands import terminal
+from api.commands.query import DEFAULT_URL, Data, End, Start, Url
+from api.exits import CommandFailed, Exit
+
+if TYPE_CHECKING:
+    from api.csv_points import Run
+    from api.input_files import InputFile
+    from api.sinks import Sink
+    from tsdb.query.selection import Series
+
+BLOCK_BYTES = 2 << 20
+REFUSED_SHOWN = 10
+
+
+def register(app: typer.Typer) -> None:
+    app.command("import")(import_)
+    app.command("export")(export)
+
+
+@dataclass(slots=True)
+class _Naming:
+    """How series that a CSV file names become label sets; each name is worked out once."""
+
+    one: str
+    labels: dict[str, str]
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, name: str) -> Any:
+        """Labels, or the error that this name is."""
+        if name not in self.known:
+            self.known[name] = self._made(name)
+        return self.known[name]
+
+    def _made(self, name: str) -> Any:
+        from tsdb.errors import InvalidInput
+        from tsdb.index.labels import Labels
+        from tsdb.index.selector import parse_series
+
+        try:
+            return Labels({**parse_series(name), **self.labels})
+        except InvalidInput as error:
+            return error
+
+
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="CSV or JSON lines, also as .gz or .zst; - is standard input (JSON lines).",
+        ),
+    ],
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", "-d", metavar="DIR", help="A data directory no server has open; made if new."
+        ),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    series: Annotated[
+        str,
+        typer.Option(help="Name of the series in a file timestamp,value; else the file's name."),
+    ] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", "-l", metavar="NAME=VALUE", help="Added to each series of a CSV."),
+    ] = None,
+    time_unit: Annotated[
+        str,
+        typer.Option(help="Unit of numeric times in CSV: s, ms, us, ns; auto goes by their size."),
+    ] = "auto",
+    resolution: Annotated[
+        str | None,
+        typer.Option(help="Ticks of a directory that is made now: s, ms, us, ns (default ms)."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Read points from files into a database; every point counted is on disk.
+
+    CSV may be `timestamp,value`, `series,timestamp,value` or `timestamp,a,b,...` with a column a
+    series. JSON lines are `{"metric":{"__name__":"cpu"},"values":[1],"timestamps":[1769860800000]}`
+    with milliseconds. A wrong line is named and left out; the others are kept (exit code 65).
+
+    **Examples**
+
+    - `silverback import rooms.csv --series room/temp`
+    - `silverback import dump.jsonl.gz --data ./data`
+    - `silverback export '{}' | silverback import - --url http://other:9292`
+    """
+    began = time.monotonic()
+    if time_unit not in {"auto", "s", "ms", "us", "ns"}:
+        raise CommandFailed("--time-unit is one of auto, s, ms, us, ns", Exit.USAGE)
+    labels = dict(_label(text) for text in label or ())
+    with _sink(data, url, resolution) as sink, terminal.progress("points") as bars:
+        reports = [
+            _import_one(path, sink, bars, _Naming(series, labels), time_unit) for path in files
+        ]
+    _report(reports, time.monotonic() - began, json=json)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise CommandFailed(f"--label {text!r} is not NAME=VALUE", Exit.USAGE)
+    return name, value
+
+
+@contextmanager
+def _sink(data: Path | None, url: str, resolution: str | None) -> Iterator[Sink]:
+    from api.answers import open_directory, server_resolution
+    from api.remote import Remote
+    from api.sinks import DirectorySink, ServerSink
+
+    if data is not None:
+        with open_directory(data, read_only=False, resolution=resolution) as database:
+            yield DirectorySink(database)
+        return
+    if resolution is not None:
+        raise CommandFailed("--resolution goes with --data; a server has its own", Exit.USAGE)
+    with Remote(url) as server:
+        yield ServerSink(server, server_resolution(server))
+
+
+def _import_one(path: Path, sink: Sink, bars: Any, naming: _Naming, unit: str) -> dict[str, Any]:
+    """One file; returns its report."""
+    from api.input_files import open_input, stem_of
+    from api.sinks import Kept
+
+    sink.kept = Kept()
+    began = time.monotonic()
+    naming.one = naming.one or stem_of(path)
+    with open_input(path) as file:
+        task = bars.add_task(path.name, total=file.size_bytes or None, done=0)
+        steps = _json_lines(file, sink) if _is_json(path) else _csv(file, sink, naming, unit)
+        for _ in steps:
+            bars.update(task, completed=file.read_bytes(), done=sink.kept.points)
+        kept = sink.finish()
+        bars.update(task, completed=file.size_bytes, done=kept.points)
+    return {
+        "file": str(path),
+        "points": kept.points,
+        "seconds": round(time.monotonic() - began, 3),
+        "refused_count": kept.refused_count,
+        "refused": kept.refused,
+    }
+
+
+def _is_json(path: Path) -> bool:
+    """By name, as most files say; a file without one of our endings is looked into."""
+    from api.input_files import open_input
+
+    if str(path) == "-" or {".jsonl", ".ndjson", ".json"} & set(path.suffixes):
+        return True
+    if {".csv", ".tsv"} & set(path.suffixes):
+        return False
+    with open_input(path) as file:
+        return file.content.read(1) == b"{"
+
+
+def _json_lines(file: InputFile, sink: Sink) -> Iterator[None]:
+    lines_before = 0
+    for block in file.whole_lines(BLOCK_BYTES):
+        sink.lines(block, lines_before)
+        lines_before += block.count(b"\n")
+        yield
+
+
+def _csv(file: InputFile, sink: Sink, naming: _Naming, unit: str) -> Iterator[None]:
+    from api.csv_points import CsvPoints, Shape
+
+    points = CsvPoints(file.text(), series=naming.one, resolution=sink.resolution, unit=unit)
+    if points.shape is Shape.VALUES:
+        raise CommandFailed(
+            f"{file.name} has one column and no times; a point needs timestamp,value", Exit.BAD_DATA
+        )
+    for part in points.slices():
+        sink.series(_named(part.runs, naming, sink))
+        sentences = [f"line {line}: {why}" for line, why in part.refused]
+        sink.kept.add(0, sentences, len(sentences))
+        yield
+
+
+def _named(runs: Iterable[Run], naming: _Naming, sink: Sink) -> Iterator[Series]:
+    from tsdb.query.selection import Series
+
+    for run in runs:
+        labels = naming.of(run.series)
+        if isinstance(labels, Exception):
+            why = f"{run.values.size:,} points of {run.series!r}: {labels}"
+            sink.kept.add(0, [why], int(run.values.size))
+        elif run.values.size:
+            yield Series(labels, run.timestamps, run.values)
+
+
+def _report(reports: list[dict[str, Any]], took_s: float, *, json: bool) -> None:
+    refused = sum(one["refused_count"] for one in reports)
+    points = sum(one["points"] for one in reports)
+    if json:
+        terminal.show_json({"files": reports, "points": points, "refused_count": refused})
+    else:
+        for one in reports:
+            for sentence in one["refused"][:REFUSED_SHOWN]:
+                terminal.warn(f"{one['file']}: {sentence}")
+            more = one["refused_count"] - len(one["refused"][:REFUSED_SHOWN])
+            if more > 0:
+                terminal.warn(f"{one['file']}: and {more:,} more")
+        files = f"{len(reports)} files" if len(reports) > 1 else reports[0]["file"]
+        rate = terminal.si(points / max(took_s, 1e-9))
+        terminal.say(f"{points:,} points from {files}, on disk ({took_s:.1f} s, {rate} points/s).")
+        if refused:
+            terminal.say(f"{refused:,} lines or points were left out; see above.")
+    if refused:
+        raise typer.Exit(Exit.BAD_DATA)
+
+
+# --- export -------------------------------------------------------------------------------------
+
+
+def export(
+    selectors: Annotated[
+        list[str],
+        typer.Argument(metavar="SELECTOR...", help="Names or selectors; '{}' is everything."),
+    ],
+    *,
+    data: Data = None,
+    url: Url = DEFAULT_URL,
+    start: Start = "",
+    end: End = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Instead of stdout; .gz, .zst pack."),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="jsonl or csv; by default as FILE is called.")
+    ] = "",
+) -> None:
+    """Write points as JSON lines or CSV, exactly: `import` gives back the same bits.
+
+    **Examples**
+
+    - `silverback export '{}' -o everything.jsonl.gz`
+    - `silverback export 'cpu_percent{host="web-1"}' --start now-1d --format csv`
+    - `silverback export '{}' --data ./data | wc -l`
+    """
+    from api.answers import Place, Question, ask
+    from api.encode import csv_rows, json_lines
+
+    chosen = form or ("csv" if output and ".csv" in output.suffixes else "jsonl")
+    if chosen not in {"jsonl", "csv"}:
+        raise CommandFailed("--format is jsonl or csv", Exit.USAGE)
+    points = 0
+    stream = {"jsonl": json_lines.stream, "csv": csv_rows.stream}[chosen]
+    with _target(output) as out:
+        for i, selector in enumerate(selectors):
+            answer = ask(Place(data, url), Question(selector, start, end))
+            for warning in answer.warnings:
+                terminal.warn(warning)
+            points += answer.columns.points
+            for n, piece in enumerate(stream(answer, answer.resolution)):
+                heading = chosen == "csv" and i and not n
+                out.write(piece.partition(b"\n")[2] if heading else piece)
+    if output is not None:
+        terminal.note(f"{points:,} points in {output}")
+
+
+@contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    """A file appears under its name only when it is whole."""
+    from api.input_files import packing_of
+
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file, _packed(file, packing_of(path)) as packed:
+            yield packed
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _packed(file: BinaryIO, packing: str) -> Iterator[BinaryIO]:
+    if packing == "gz":
+        from isal import igzip
+
+        with igzip.open(file, "wb") as packed:
+            yield packed
+    elif packing == "zst":
+        import cramjam
+
+        class Packer:
+            """The one method that is used, over the library's compressor."""
+
+            def __init__(self) -> None:
+                self._compressor = cramjam.zstd.Compressor()
+
+            def write(self, data: bytes) -> int:
+                self._compressor.compress(data)
+                file.write(bytes(self._compressor.flush()))
+                return len(data)
+
+            def finish(self) -> None:
+                file.write(bytes(self._compressor.finish()))
+
+        packer: Any = Packer()
+        yield packer
+        packer.finish()
+    else:
+        yield file

@@ -1,0 +1,124 @@
+"""`silverback serve`: the HTTP server. Flags here, everything else in `api.server`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LIMITS, LOGS, TIMES = "Limits", "Log lines", "Time-outs"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("serve")(serve)
+
+
+def _flag(name: str, help_: str, panel: str | None = None, metavar: str | None = None) -> object:
+    return typer.Option(f"--{name}", help=help_, rich_help_panel=panel, metavar=metavar)
+
+
+def serve(
+    *,
+    data: Annotated[
+        Path | None, _flag("data", "Data directory, made if new.  [default: data]", metavar="DIR")
+    ] = None,
+    host: Annotated[
+        str | None, _flag("host", "Address to listen on.  [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[
+        int | None, _flag("port", "Port to listen on; 0 picks a free one.  [default: 9292]")
+    ] = None,
+    port_file: Annotated[
+        Path | None,
+        _flag("port-file", "Gets the port, once the server answers.", metavar="FILE"),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        _flag("config", "Settings by name; flags and environment win.", metavar="FILE.toml"),
+    ] = None,
+    resolution: Annotated[
+        str | None,
+        _flag("resolution", "Ticks of a new database: s, ms, us or ns.  [default: ms]"),
+    ] = None,
+    retention: Annotated[
+        str | None,
+        _flag("retention", "Drop older points, as 90d.  [default: keep all]", metavar="DURATION"),
+    ] = None,
+    memory_limit: Annotated[
+        str | None, _flag("memory-limit", "For points and index, as 2GiB.", LIMITS, "SIZE")
+    ] = None,
+    series_max: Annotated[
+        int | None, _flag("series-max", "Series the database may hold.", LIMITS)
+    ] = None,
+    queue_max: Annotated[
+        str | None, _flag("queue-max", "Writes that may wait for the log.", LIMITS, "SIZE")
+    ] = None,
+    body_max: Annotated[
+        str | None, _flag("body-max", "Largest body, decoded.", LIMITS, "SIZE")
+    ] = None,
+    body_encoded_max: Annotated[
+        str | None, _flag("body-encoded-max", "Largest body on the wire.", LIMITS, "SIZE")
+    ] = None,
+    connections_max: Annotated[
+        int | None, _flag("connections-max", "Open connections.", LIMITS)
+    ] = None,
+    header_timeout: Annotated[
+        str | None, _flag("header-timeout", "For a header to arrive.", TIMES, "DURATION")
+    ] = None,
+    body_timeout: Annotated[
+        str | None, _flag("body-timeout", "Silence while a body arrives.", TIMES, "DURATION")
+    ] = None,
+    keep_alive_timeout: Annotated[
+        str | None, _flag("keep-alive-timeout", "Silence between requests.", TIMES, "DURATION")
+    ] = None,
+    shutdown_timeout: Annotated[
+        str | None, _flag("shutdown-timeout", "For requests under way.", TIMES, "DURATION")
+    ] = None,
+    log_format: Annotated[str | None, _flag("log-format", "console or json.", LOGS)] = None,
+    log_level: Annotated[
+        str | None, _flag("log-level", "debug, info, warning or error.", LOGS)
+    ] = None,
+    access_log: Annotated[
+        bool | None, typer.Option(help="Log every request.", rich_help_panel=LOGS)
+    ] = None,
+) -> None:
+    """Run the server until Ctrl-C or SIGTERM; nothing that was acknowledged is lost either way.
+
+    Every flag is also an environment variable (SILVERBACK_PORT) and a key of the configuration
+    file (port); docs/reference/settings.md has them all with their defaults.
+
+    **Examples**
+
+    - `silverback serve --data ./data`
+    - `silverback serve --data /srv/metrics --host 0.0.0.0 --retention 400d --memory-limit 4GiB`
+    """
+    from api.settings import load
+
+    settings = load(
+        {
+            "data": data,
+            "host": host,
+            "port": port,
+            "port_file": port_file,
+            "resolution": resolution,
+            "retention_s": retention,
+            "memory_limit_bytes": memory_limit,
+            "series_max": series_max,
+            "queue_bytes_max": queue_max,
+            "body_bytes_max": body_max,
+            "body_encoded_bytes_max": body_encoded_max,
+            "connections_max": connections_max,
+            "header_timeout_s": header_timeout,
+            "body_timeout_s": body_timeout,
+            "keep_alive_timeout_s": keep_alive_timeout,
+            "shutdown_timeout_s": shutdown_timeout,
+            "log_format": log_format,
+            "log_level": log_level,
+            "access_log": access_log,
+        },
+        config=config,
+    )
+    from api.server import serve as run
+
+    raise typer.Exit(run(settings))
