@@ -265,7 +265,7 @@ class OsFiles:
     def is_dir(self, path: Path) -> bool:
         try:
             return stat.S_ISDIR(os.lstat(path).st_mode)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
     def rename(self, old: Path, new: Path) -> None:
@@ -319,11 +319,15 @@ class OsFiles:
             contextlib.closing(self.open_read(old)) as source,
             contextlib.closing(self.create(new)) as target,
         ):
-            offset = 0
-            while data := source.pread(_COPY_BYTES, offset):
-                write_all(target, data, offset)
-                offset += len(data)
-            target.sync()
+            try:
+                offset = 0
+                while data := source.pread(_COPY_BYTES, offset):
+                    write_all(target, data, offset)
+                    offset += len(data)
+                target.sync()
+            except OSError:
+                self.unlink(new)
+                raise
 
 
 def _open(path: Path, flags: int) -> int:

@@ -34,6 +34,7 @@ class SimulatedDisk:
     ) -> None:
         self.ops: list[tuple] = []
         self.free = (1 << 40, 1 << 41)
+        self.explore_from = 0  # crash.states looks at no power cut before this operation
         self.started = (files or {}, dirs or {ROOT: {}})  # durable from the beginning
         self._files = {ino: bytearray(data) for ino, data in self.started[0].items()}
         self._dirs = {ino: dict(names) for ino, names in self.started[1].items()}
@@ -92,6 +93,11 @@ class SimulatedDisk:
     def rename(self, old: Path, new: Path) -> None:
         ino, source, target = self._lookup(old), self._folder(old), self._folder(new)
         replaced = self._dirs[target].get(new.name)
+        if replaced == ino:
+            return  # two names of one file: POSIX does nothing
+        if replaced is not None and (ino in self._dirs) != (replaced in self._dirs):
+            number = errno.EISDIR if replaced in self._dirs else errno.ENOTDIR
+            raise OSError(number, os.strerror(number), str(new))
         if self._dirs.get(replaced):
             raise OSError(errno.ENOTEMPTY, "Directory not empty", str(new))
         changes = [(source, old.name, None), (target, new.name, ino)]

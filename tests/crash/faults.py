@@ -5,9 +5,10 @@
     in   any `Files` (a SimulatedDisk, or OsFiles on a real folder), a call number, a fault
     out  the same `Files`, one call of which fails; `fired` says which
 
-EIO and ENOSPC are raised instead of making the call. A failed sync of a simulated file also
-loses what was pending: the page cache keeps it, no later sync brings it to disk (that is what
-Linux does). SHORT lets a pwrite stop half way and report so; other calls are left alone.
+EIO and ENOSPC are raised instead of making the call; a pwrite has written half by then. A
+failed sync of a simulated file also loses what was pending: the page cache keeps it, no later
+sync brings it to disk (that is what Linux does). SHORT lets a pwrite stop half way and report
+so; other calls are left alone.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class FaultyFiles:
 
     def __init__(self, files, nth: int, fault: Fault, last: int | None = 1) -> None:
         self._files, self._nth, self._fault, self._last = files, nth, fault, last
+        self.is_short = fault is Fault.SHORT
         self.calls = 0
         self.fired: list[str] = []
 
@@ -49,32 +51,30 @@ class FaultyFiles:
             return inner
 
         def call(*args):
-            self.hit(name, None)
+            if self.hit(name):
+                raise self.error()
             result = inner(*args)
             return FaultyFile(result, self) if name in _OPENING else result
 
         return call
 
-    def hit(self, name: str, file) -> bool:
-        """Count a call; fail it if it is its turn. True: let this pwrite be short."""
+    def hit(self, name: str) -> bool:
+        """Count a call; whether it is its turn to fail."""
         if name in _CANNOT_FAIL or (self._fault is Fault.ENOSPC and name not in _NEEDS_SPACE):
             return False
         if self._fault is Fault.SHORT and name != "pwrite":
             return False
         self.calls += 1
-        turn = self.calls >= self._nth and (
-            self._last is None or self.calls < self._nth + self._last
-        )
-        if not turn:
+        last = self._last
+        if self.calls < self._nth or (last is not None and self.calls >= self._nth + last):
             return False
+        if not self.fired and hasattr(self._files, "explore_from"):
+            self._files.explore_from = len(self._files.ops)  # before, it is a run like any other
         self.fired.append(name)
-        if self._fault is Fault.SHORT:
-            return True
-        if name in ("datasync", "sync") and hasattr(file, "lose_pending"):
-            file.lose_pending()
-        if name == "close":
-            file.close()  # the descriptor is gone, whatever close said
-        raise OSError(self._fault.value, os.strerror(self._fault.value))
+        return True
+
+    def error(self) -> OSError:
+        return OSError(self._fault.value, os.strerror(self._fault.value))
 
 
 class FaultyFile:
@@ -92,9 +92,18 @@ class FaultyFile:
                 if self._closed:
                     return None
                 self._closed = True
-            short = self._owner.hit(name, self._file)
-            if short and len(args[0]) > 1:
-                return inner(bytes(args[0])[: len(args[0]) // 2], args[1])
-            return inner(*args)
+            if not self._owner.hit(name):
+                return inner(*args)
+            if name == "pwrite":
+                half = inner(bytes(args[0])[: len(args[0]) // 2], args[1])
+                if self._owner.is_short and half:
+                    return half
+            if self._owner.is_short:
+                return inner(*args)
+            if name in ("datasync", "sync") and hasattr(self._file, "lose_pending"):
+                self._file.lose_pending()
+            if name == "close":
+                inner()  # the descriptor is gone, whatever close said
+            raise self._owner.error()
 
         return call

@@ -9,6 +9,7 @@ A safety test that passes on a program with the safety taken out tests nothing. 
 test comes with a list of one-line bugs, and fails if one of them is not found.
 
 The old text must occur exactly once: a mutation that no longer applies is an error, not a pass.
+Text of several lines is found at any indentation, and `new` is indented like it.
 All modules of the packages named in `reload` are loaded anew, so that they see each other's
 mutated versions; classes of other packages stay the same objects.
 """
@@ -21,6 +22,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -48,20 +50,40 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.util.spec_from_file_location(fullname, self._path, loader=loader)
 
 
+def changed(source: str, old: str, new: str, file: str) -> str:
+    if "\n" not in old.strip("\n"):
+        old, new = old.strip("\n"), new.strip("\n")
+        assert source.count(old) == 1, f"{file}: {source.count(old)} places read {old!r}, need one"
+        return source.replace(old, new)
+    lines = source.splitlines()
+    wanted = textwrap.dedent(old).strip("\n").splitlines()
+    deeper = len(wanted[0]) - len(wanted[0].lstrip())
+    found = []
+    for n, line in enumerate(lines):
+        indent = line[: len(line) - len(line.lstrip()) - deeper]
+        if lines[n : n + len(wanted)] == [indent + want if want else "" for want in wanted]:
+            found.append((n, indent))
+    assert len(found) == 1, f"{file}: {len(found)} places read {old!r}, need one"
+    n, indent = found[0]
+    lines[n : n + len(wanted)] = textwrap.indent(
+        textwrap.dedent(new).strip("\n"), indent
+    ).splitlines()
+    return "\n".join(lines) + "\n"
+
+
 @contextlib.contextmanager
 def mutant(
     file: str, old: str, new: str, *, module: str, reload: tuple[str, ...] = ()
 ) -> Iterator[ModuleType]:
     """`module`, loaded with `old` replaced by `new` in `file`."""
     path = REPOSITORY / file
-    source = path.read_text()
-    assert source.count(old) == 1, f"{file}: {source.count(old)} places read {old!r}, need one"
+    source = changed(path.read_text(), old, new, file)
     name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     packages = {*reload, module.rpartition(".")[0], name}
     fresh = {m for m in sys.modules if any(m == p or m.startswith(f"{p}.") for p in packages)}
     fresh -= {"tsdb", "replication", "api"}
     saved = {m: sys.modules.pop(m) for m in fresh}
-    finder = _Finder(name, path, source.replace(old, new))
+    finder = _Finder(name, path, source)
     sys.meta_path.insert(0, finder)
     try:
         yield importlib.import_module(module)

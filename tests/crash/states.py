@@ -71,14 +71,18 @@ def explore(
     images_max: int | None = None,
     violations_max: int = 1,
     disk: SimulatedDisk | None = None,
+    past: tuple[list, list] = ((), ()),
     only: str | None = None,
 ) -> Report:
-    """Run `script` once, then `check` on every distinct image its disk may be left with."""
+    """Run `script` once, then `check` on every distinct image its disk may be left with.
+
+    `disk` and `past` (acked, sent) let it start from the image of another exploration.
+    """
     disk = disk or SimulatedDisk()
     script(disk)
     report = Report(ops=len(disk.ops))
     seen: set[bytes] = set()
-    for state in crash_states(disk, seed=seed, per_point=per_point):
+    for state in crash_states(disk, seed=seed, per_point=per_point, past=past):
         report.states += 1
         if only is not None and state.name != only:
             continue
@@ -104,17 +108,20 @@ def explore(
     return report
 
 
-def crash_states(disk: SimulatedDisk, *, seed: int, per_point: int) -> Iterator[State]:
+def crash_states(
+    disk: SimulatedDisk, *, seed: int, per_point: int, past: tuple[list, list] = ((), ())
+) -> Iterator[State]:
     """States after each operation of `disk.ops`, which started from an empty or given image."""
     durable = _Durable(disk)
-    acked: list = []
-    sent: list = []
+    acked, sent = map(list, past)
     for point, op in enumerate(disk.ops):
         if op[0] == "acked":
             acked.append(op[1])
         elif op[0] == "sent":
             sent.append(op[1])
         durable.apply(op)
+        if point < disk.explore_from:
+            continue
         rng = random.Random(f"{seed}:{point}")
         for index, (story, image) in enumerate(durable.images(rng, per_point)):
             yield State(f"{point}:{index}", story, image, list(acked), list(sent))
@@ -262,9 +269,9 @@ def _reached(dirs: dict[int, dict[str, int]]) -> set[int]:
 
 
 def _digest(state: State) -> bytes:
-    digest = xxh3_128(repr((len(state.acked), len(state.sent))))
+    digest = xxh3_128(f"{len(state.acked)} {len(state.sent)}".encode())
     for path, data in sorted(state.image.tree().items()):
-        digest.update(f"\0{path}\0{-1 if data is None else len(data)}\0")
+        digest.update(f"\0{path}\0{-1 if data is None else len(data)}\0".encode())
         digest.update(data or b"")
     return digest.digest()
 

@@ -5,7 +5,7 @@
 
 The originals stay where they are until their segment is trimmed; a torn tail may go at once,
 hence the copy. Names depend on the place only, so a recovery that starts again copies nothing
-twice.
+twice. A file that could not be read is moved here whole instead of being removed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,21 @@ def keep_copies(files: Files, folder: Path | None, ranges: list[Bad]) -> None:
         return
     if not files.exists(folder):
         files.mkdir(folder)
-        files.sync_dir(folder.parent)
     for bad in ranges:
         path = folder / f"{bad.path.name}-{bad.offset:010d}-{bad.end:010d}.bad"
         if not files.exists(path):
             _copy(files, bad, path)
+    files.sync_dir(folder)
+    files.sync_dir(folder.parent)
+
+
+def set_aside(files: Files, folder: Path | None, path: Path) -> None:
+    """Instead of removing a file that a better disk may still be able to read."""
+    if folder is None:
+        return
+    if not files.exists(folder):
+        files.mkdir(folder)
+    files.rename(path, folder / path.name)
     files.sync_dir(folder)
 
 

@@ -19,7 +19,7 @@ from tsdb.limits import ENTRY_PARTS_MAX
 from tsdb.log.protocol import Entry, Kind
 from tsdb.log.record import Found, Walk, is_entry
 from tsdb.log.segment import Segment
-from tsdb.vfs import Buffer, File, Files
+from tsdb.vfs import File, Files
 
 _READ_TRIES = 3
 _SECTOR_BYTES = 4096
@@ -30,10 +30,12 @@ class PatientFile:
     """Reads again what failed; gives up on single sectors, which then read as 0xFF.
 
     0xFF and not 0, so that a sector that cannot be read never looks like unused space.
+    `unreadable` says that this happened: the bytes may be fine once the disk is.
     """
 
     def __init__(self, file: File) -> None:
         self._file = file
+        self.unreadable = False
 
     def pread(self, size: int, offset: int) -> bytes:
         data = self._attempt(size, offset)
@@ -44,7 +46,10 @@ class PatientFile:
         for start in range(offset, offset + size, _SECTOR_BYTES):
             part = min(_SECTOR_BYTES, offset + size - start)
             data = self._attempt(part, start)
-            pieces.append(b"\xff" * part if data is None else data)
+            if data is None:
+                self.unreadable = True
+                data = b"\xff" * part
+            pieces.append(data)
         return b"".join(pieces)
 
     def _attempt(self, size: int, offset: int) -> bytes | None:
@@ -138,9 +143,3 @@ def check_of_entry(files: Files, segments: Sequence[Segment], seq: int) -> int:
                     pass
                 return walk.entry_check if walk.seq == seq else 0
     return 0
-
-
-def as_bytes(payload: Buffer) -> memoryview:
-    """Any contiguous buffer as bytes, without a copy."""
-    view = memoryview(payload)
-    return view if view.itemsize == 1 and view.ndim == 1 else view.cast("B")

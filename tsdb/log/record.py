@@ -21,12 +21,13 @@ Price: 1.5 µs a record to scan in Python, plus 0.1 ns a byte to check.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from tsdb.limits import ENTRY_BYTES_MAX
+from tsdb.errors import LimitExceeded
+from tsdb.limits import ENTRY_BYTES_MAX, ENTRY_PARTS_MAX
 from tsdb.log.protocol import FRAMING, Kind
 from tsdb.vfs import Buffer
 
@@ -95,6 +96,39 @@ def encode(records: Iterable[Framed], *, dseq: int, tag: int, prev: int) -> tupl
             entry_check = prev
         pieces += (head, _CHECK.pack(prev), payload, _PADDING[-len(payload) % ALIGN_BYTES])
     return b"".join(pieces), prev, entry_check
+
+
+def split(entries: Sequence[tuple[Kind, Buffer]], first_seq: int) -> list[Framed]:
+    """Give payloads their seqs, and several to those larger than one record may be."""
+    framed: list[Framed] = []
+    seq = first_seq
+    for kind, payload in entries:
+        assert kind not in FRAMING, f"{kind.name} records are the log's own"
+        data = _as_bytes(payload)
+        size = len(data)
+        if size <= ENTRY_BYTES_MAX:
+            framed.append((kind, data, seq, 0, 1))
+            seq += 1
+            continue
+        parts = -(-size // ENTRY_BYTES_MAX)
+        if parts > ENTRY_PARTS_MAX:
+            raise LimitExceeded(
+                f"a payload of {size:,} bytes takes {parts} log entries",
+                limit="ENTRY_PARTS_MAX",
+                value=ENTRY_PARTS_MAX,
+            )
+        for part in range(parts):
+            start = part * ENTRY_BYTES_MAX
+            piece = data[start : start + ENTRY_BYTES_MAX]
+            framed.append((kind, piece, seq, part, parts))
+            seq += 1
+    return framed
+
+
+def _as_bytes(payload: Buffer) -> memoryview:
+    """Any contiguous buffer as bytes, without a copy."""
+    view = memoryview(payload)
+    return view if view.itemsize == 1 and view.ndim == 1 else view.cast("B")
 
 
 class Walk:

@@ -11,7 +11,7 @@ up to D were on disk before something later was written, so a gap among them is 
 named (`Hole`) and everything valid around it is kept. Beyond D nothing is known to have been
 durable, so the log is a prefix there: at the first gap it ends, and what follows is a torn
 write. Truncating at the first bad record, as most logs do, would answer damage in the middle
-of a log by throwing away everything after it.
+of a log by throwing away everything after it. Bytes that cannot be read at all are named too.
 
 What this cannot see: damage of the very last append, before a mark or a later append has
 recorded that it was durable, looks like a torn write.
@@ -68,6 +68,7 @@ class Recovered:
     holes: list[Hole] = field(default_factory=list)
     torn: list[Bad] = field(default_factory=list)
     damaged: list[Bad] = field(default_factory=list)
+    unreadable: set[Path] = field(default_factory=set)
     last_number: int = 0
     epoch: int = 0
 
@@ -86,6 +87,7 @@ class _Scan:
     tag: int = 0
     epoch: int = 0
     follows: int = 0
+    unreadable: bool = False
 
 
 def recover(
@@ -112,6 +114,7 @@ def recover(
                 source = PatientFile(file)
                 if not _trust_seal(source, scan):
                     _walk(source, scan)
+                scan.unreadable = source.unreadable
         done += scan.size
         if on_progress:
             on_progress(done, total)
@@ -213,6 +216,8 @@ class _Verdict:
             self._take(scan)
             result.last_number = max(result.last_number, scan.number)
             result.epoch = max(result.epoch, scan.epoch)
+            if scan.unreadable:
+                result.unreadable.add(scan.path)
         if self._last_seq < result.durable_seq:
             path = scans[-1].path if scans else Path()
             self._hole(result.durable_seq, Bad(path, 0, 0, "entries are missing at the end"))
@@ -300,3 +305,5 @@ class _Verdict:
         end = max(part.end for part in scan.parts)
         if end > bad.offset:
             self.result.torn.append(Bad(scan.path, bad.offset, end, bad.reason))
+        if scan.unreadable:  # not what a torn write looks like: whether something was here is open
+            self._hole(self._last_seq, Bad(scan.path, bad.offset, end, "the disk cannot read this"))

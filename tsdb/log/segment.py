@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xxhash import xxh3_128
@@ -106,6 +106,10 @@ class Segment:
     size_bytes: int
     tag: int
     runs: tuple[Run, ...]
+
+    def clipped(self, last_seq: int) -> Segment:
+        """Without what a newer segment supersedes."""
+        return self if self.last_seq <= last_seq else replace(self, last_seq=last_seq)
 
 
 def name_of(number: int, first_seq: int) -> str:

@@ -26,22 +26,16 @@ import contextlib
 import errno
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tsdb import limits
-from tsdb.errors import CorruptionError, LimitExceeded, StorageFailed, TSDBError, Unavailable
+from tsdb.errors import CorruptionError, StorageFailed, TSDBError, Unavailable
 from tsdb.log import record
-from tsdb.log.protocol import FRAMING, Entry, Hole, Kind, LogInfo
-from tsdb.log.quarantine import keep_copies
-from tsdb.log.reading import (
-    as_bytes,
-    check_of_entry,
-    first_record_for,
-    read_entries,
-    read_records,
-)
+from tsdb.log.protocol import Entry, Hole, Kind, LogInfo
+from tsdb.log.quarantine import keep_copies, set_aside
+from tsdb.log.reading import check_of_entry, first_record_for, read_entries, read_records
 from tsdb.log.recovery import Progress, Recovered, recover
+from tsdb.log.reserve import Reserve, disk_full
 from tsdb.log.segment import (
     PREALLOCATE_BYTES,
     SEAL_RECORD_BYTES,
@@ -50,14 +44,11 @@ from tsdb.log.segment import (
     SegmentWriter,
     is_leftover,
 )
-from tsdb.vfs import Buffer, Files, Room, room
+from tsdb.vfs import Buffer, Files
 
-DISK_CHECK_APPENDS = 64
-"""Appends between two looks at the free space: 64 of 4 MiB are half of the smallest stop level."""
 _COPY_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SCARCE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-_RETRY_S = 30
 
 
 class Wal:
@@ -69,6 +60,7 @@ class Wal:
         directory: Path,
         *,
         database_id: bytes,
+        quarantine: Path | None = None,
         segment_bytes_max: int = limits.SEGMENT_BYTES_MAX,
         read_only: bool = False,
     ) -> None:
@@ -76,6 +68,8 @@ class Wal:
         self._files, self._directory, self._database_id = files, directory, database_id
         self._segment_bytes_max = segment_bytes_max
         self._read_only = read_only
+        self._quarantine = quarantine
+        self._unreadable: set[Path] = set()
         self._lock, self._trim_lock = threading.Lock(), threading.Lock()
         self._segments: tuple[Segment, ...] = ()  # published: the last one may be growing
         self._writer: SegmentWriter | None = None
@@ -86,8 +80,8 @@ class Wal:
         self._holes: tuple[Hole, ...] = ()
         self._torn_bytes = 0
         self._failed: OSError | None = None
-        self._closed = self._stopped = False
-        self._until_disk_check = 0
+        self._closed = self._is_placed = False
+        self._reserve = Reserve(files, directory)
 
     @classmethod
     def open(
@@ -114,6 +108,7 @@ class Wal:
             files,
             directory,
             database_id=database_id,
+            quarantine=quarantine,
             segment_bytes_max=segment_bytes_max,
             read_only=read_only,
         )
@@ -132,17 +127,17 @@ class Wal:
             raise StorageFailed(f"log in {directory} cannot be read: {error}") from error
         if not read_only:
             with wal._lock:
-                wal._start(found, quarantine)
+                wal._start(found)
             wal.trim(checkpoint_seq or 0)
         return wal
 
     def append(self, entries: Sequence[tuple[Kind, Buffer]], *, sync: bool = True) -> int:
         with self._lock:
             self._check_writable()
-            framed = split(entries, self._last_seq + 1)
+            framed = record.split(entries, self._last_seq + 1)
             if not framed:
                 return self._last_seq
-            self._check_disk()
+            self._check_room()
             writer = self._room_for(sum(record.record_bytes(len(item[1])) for item in framed))
             try:
                 writer.append(framed, self._durable_seq)
@@ -238,24 +233,24 @@ class Wal:
         self._segments = tuple(found.segments)
         self._last_seq, self._durable_seq = found.last_seq, found.durable_seq
         self._number, self._epoch = found.last_number, found.epoch + 1
+        self._unreadable = found.unreadable
         self._holes = tuple(found.holes)
         self._torn_bytes = sum(bad.end - bad.offset for bad in found.torn)
         self._entry_check = check_of_entry(self._files, self._segments, self._durable_seq)
 
-    def _start(self, found: Recovered, quarantine: Path | None) -> None:
+    def _start(self, found: Recovered) -> None:
         """Begin a fresh segment; on a full disk leave that to the first append."""
         try:
             if not self._files.exists(self._directory):
                 self._files.mkdir(self._directory)
-                self._files.sync_dir(self._directory.parent)
-            keep_copies(self._files, quarantine, found.torn + found.damaged)
+            keep_copies(self._files, self._quarantine, found.torn + found.damaged)
             names = self._files.list(self._directory)
         except OSError as error:
             if error.errno in _FULL:
                 return
             raise self._latch(error) from error
         try:
-            self._check_disk()
+            self._check_room()
             self._open_segment()
         except Unavailable as error:
             if error.code == "disk_full":
@@ -287,6 +282,10 @@ class Wal:
         step = min(PREALLOCATE_BYTES, self._segment_bytes_max)
         writer: SegmentWriter | None = None
         try:
+            if not self._is_placed:
+                # Whoever made the directory may have failed to make its name durable.
+                self._files.sync_dir(self._directory.parent)
+                self._is_placed = True
             writer = SegmentWriter.create(
                 self._files,
                 self._directory,
@@ -305,7 +304,7 @@ class Wal:
             if isinstance(error, CorruptionError):
                 raise
             raise self._refusal(error) from error
-        clipped = (clip(segment, first_seq - 1) for segment in self._segments)
+        clipped = (segment.clipped(first_seq - 1) for segment in self._segments)
         self._segments = (*(s for s in clipped if s.last_seq >= s.first_seq), writer.segment())
         self._witnessed_seq, self._durable_seq = self._durable_seq, self._last_seq
         self._entry_check = writer.entry_check
@@ -346,7 +345,10 @@ class Wal:
         """In order, each removal durable before the next: the log never loses its middle."""
         for path in paths:
             try:
-                self._files.unlink(path)
+                if path in self._unreadable:
+                    set_aside(self._files, self._quarantine, path)
+                else:
+                    self._files.unlink(path)
                 self._files.sync_dir(self._directory)
             except FileNotFoundError:
                 continue
@@ -391,9 +393,7 @@ class Wal:
 
     def _refusal(self, error: OSError) -> TSDBError:
         if error.errno in _FULL:
-            return Unavailable(
-                f"disk full: {self._directory}: {error}", code="disk_full", retry_after_s=_RETRY_S
-            )
+            return disk_full(f"{self._directory}: {error}")
         if error.errno in _SCARCE:
             return Unavailable(f"log cannot open a segment: {error}", code="busy")
         return self._latch(error)
@@ -407,61 +407,15 @@ class Wal:
                 writer.abandon()
         return StorageFailed(f"log in {self._directory} failed: {error}")
 
+    def _check_room(self) -> None:
+        try:
+            self._reserve.check(now=self._writer is None)
+        except OSError as error:
+            raise self._latch(error) from error
+
     def _check_writable(self) -> None:
         assert not self._read_only, "log was opened read-only"
         if self._failed is not None:
             raise StorageFailed(f"log in {self._directory} has failed: {self._failed}")
         if self._closed:
             raise Unavailable("log is closed", code="closed")
-
-    def _check_disk(self) -> None:
-        """Stop below DISK_STOP, go on only above DISK_LOW; looked up now and then."""
-        self._until_disk_check -= 1
-        if self._until_disk_check > 0 and self._writer is not None and not self._stopped:
-            return
-        self._until_disk_check = DISK_CHECK_APPENDS
-        try:
-            level = room(self._files, self._directory)
-        except OSError as error:
-            raise self._latch(error) from error
-        self._stopped = level is Room.STOP or (self._stopped and level is not Room.ENOUGH)
-        if self._stopped:
-            raise Unavailable(
-                f"disk full: {self._directory} is below its reserve",
-                code="disk_full",
-                retry_after_s=_RETRY_S,
-            )
-
-
-def split(entries: Sequence[tuple[Kind, Buffer]], first_seq: int) -> list[record.Framed]:
-    """Give payloads their seqs, and several to those larger than one record may be."""
-    framed: list[record.Framed] = []
-    seq = first_seq
-    for kind, payload in entries:
-        assert kind not in FRAMING, f"{kind.name} records are the log's own"
-        data = as_bytes(payload)
-        size = len(data)
-        if size <= limits.ENTRY_BYTES_MAX:
-            framed.append((kind, data, seq, 0, 1))
-            seq += 1
-            continue
-        parts = -(-size // limits.ENTRY_BYTES_MAX)
-        if parts > limits.ENTRY_PARTS_MAX:
-            raise LimitExceeded(
-                f"a payload of {size:,} bytes takes {parts} log entries",
-                limit="ENTRY_PARTS_MAX",
-                value=limits.ENTRY_PARTS_MAX,
-            )
-        for part in range(parts):
-            start = part * limits.ENTRY_BYTES_MAX
-            piece = data[start : start + limits.ENTRY_BYTES_MAX]
-            framed.append((kind, piece, seq, part, parts))
-            seq += 1
-    return framed
-
-
-def clip(segment: Segment, last_seq: int) -> Segment:
-    """The segment without what a newer one supersedes."""
-    if segment.last_seq <= last_seq:
-        return segment
-    return replace(segment, last_seq=last_seq)
