@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 def inspect(
     directory: Directory,
     *,
-    top: Annotated[int, typer.Option(min=0, help="Metrics shown, largest first; 0 for all.")] = 15,
+    top: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Metrics shown, largest first; 0 for all.")
+    ] = 15,
     codes: Annotated[
         bool, typer.Option("--codes", help="Also say where the bits go: decodes every point.")
     ] = False,
@@ -239,7 +241,9 @@ def snapshot(
         Path | None,
         typer.Option("--data", "-d", metavar="DIR", help="A data directory no server has open."),
     ] = None,
-    url: Annotated[str, typer.Option("--url", "-u", help="A running server.")] = DEFAULT_URL,
+    url: Annotated[
+        str, typer.Option("--url", "-u", metavar="URL", help="A running server.")
+    ] = DEFAULT_URL,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Make a consistent copy: a data directory of its own, by hard links where possible.

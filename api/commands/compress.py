@@ -50,12 +50,16 @@ def compress(
         ),
     ] = None,
     resolution: Annotated[
-        str, typer.Option(help="Ticks the timestamps of files are kept in: s, ms, us or ns.")
+        str,
+        typer.Option(
+            metavar="UNIT", help="Ticks the timestamps of files are kept in: s, ms, us or ns."
+        ),
     ] = "ms",
     chunk: Annotated[
-        int, typer.Option(min=1, help="Points to a chunk at most; 512 is what blocks use.")
+        int,
+        typer.Option(min=1, metavar="N", help="Points to a chunk at most; 512 is what blocks use."),
     ] = 512,
-    seed: Annotated[int, typer.Option(help="Seed of the workloads.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the workloads.")] = 1,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FILE.png", help="Also draw the bits of each file as a picture."),

@@ -23,7 +23,9 @@ def demo(
     data: Annotated[
         Path, typer.Option("--data", "-d", metavar="DIR", help="Where the demo keeps its data.")
     ] = Path("demo-data"),
-    port: Annotated[int, typer.Option("--port", "-p", help="Port; 0 picks a free one.")] = 9292,
+    port: Annotated[
+        int, typer.Option("--port", "-p", metavar="N", help="Port; 0 picks a free one.")
+    ] = 9292,
     once: Annotated[
         bool,
         typer.Option(

@@ -74,7 +74,10 @@ def import_(
     url: Url = DEFAULT_URL,
     series: Annotated[
         str,
-        typer.Option(help="Name of the series in a file timestamp,value; else the file's name."),
+        typer.Option(
+            metavar="NAME",
+            help="Name of the series in a file timestamp,value; else the file's name.",
+        ),
     ] = "",
     label: Annotated[
         list[str] | None,
@@ -82,11 +85,17 @@ def import_(
     ] = None,
     time_unit: Annotated[
         str,
-        typer.Option(help="Unit of numeric times in CSV: s, ms, us, ns; auto goes by their size."),
+        typer.Option(
+            metavar="UNIT",
+            help="Unit of numeric times in CSV: s, ms, us, ns; auto goes by their size.",
+        ),
     ] = "auto",
     resolution: Annotated[
         str | None,
-        typer.Option(help="Ticks of a directory that is made now: s, ms, us, ns (default ms)."),
+        typer.Option(
+            metavar="UNIT",
+            help="Ticks of a directory that is made now: s, ms, us, ns (default ms).",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -246,7 +255,10 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="Instead of stdout; .gz, .zst pack."),
     ] = None,
     form: Annotated[
-        str, typer.Option("--format", help="jsonl or csv; by default as FILE is called.")
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="jsonl or csv; by default as FILE is called."
+        ),
     ] = "",
 ) -> None:
     """Write points as JSON lines or CSV, exactly: `import` gives back the same bits.

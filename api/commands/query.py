@@ -25,7 +25,7 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", "-d", metavar="DIR", help="A data directory that no server has open."),
 ]
-Url = Annotated[str, typer.Option("--url", "-u", help="A running server.")]
+Url = Annotated[str, typer.Option("--url", "-u", metavar="URL", help="A running server.")]
 Start = Annotated[
     str,
     typer.Option(metavar="TIME", help="First moment: 2026-01-31T12:00:00Z, Unix seconds, now-1h."),
@@ -42,7 +42,9 @@ def register(app: typer.Typer) -> None:
 def query(
     selector: Annotated[
         str,
-        typer.Argument(help='A name (room/temp) or a selector: cpu_percent{host=~"web.*"}.'),
+        typer.Argument(
+            metavar="SELECTOR", help='A name (room/temp) or a selector: cpu_percent{host=~"web.*"}.'
+        ),
     ],
     *,
     data: Data = None,
@@ -53,10 +55,13 @@ def query(
         str, typer.Option(metavar="DURATION", help="Fold points into steps: 30s, 5m, 1h.")
     ] = "",
     agg: Annotated[
-        str, typer.Option(help="What a step says: avg, min, max, sum, count, first or last.")
+        str,
+        typer.Option(
+            metavar="NAME", help="What a step says: avg, min, max, sum, count, first or last."
+        ),
     ] = "avg",
     limit: Annotated[
-        int, typer.Option(min=0, help="Newest points shown a series; 0 shows all.")
+        int, typer.Option(min=0, metavar="N", help="Newest points shown a series; 0 shows all.")
     ] = 10,
     json: Annotated[bool, typer.Option("--json", help="One JSON document, all points.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, all points.")] = False,

@@ -24,10 +24,11 @@ def serve(
         Path | None, _flag("data", "Data directory, made if new.  [default: data]", metavar="DIR")
     ] = None,
     host: Annotated[
-        str | None, _flag("host", "Address to listen on.  [default: 127.0.0.1]")
+        str | None, _flag("host", "Address to listen on.  [default: 127.0.0.1]", metavar="ADDRESS")
     ] = None,
     port: Annotated[
-        int | None, _flag("port", "Port to listen on; 0 picks a free one.  [default: 9292]")
+        int | None,
+        _flag("port", "Port to listen on; 0 picks a free one.  [default: 9292]", metavar="N"),
     ] = None,
     port_file: Annotated[
         Path | None,
@@ -39,7 +40,9 @@ def serve(
     ] = None,
     resolution: Annotated[
         str | None,
-        _flag("resolution", "Ticks of a new database: s, ms, us or ns.  [default: ms]"),
+        _flag(
+            "resolution", "Ticks of a new database: s, ms, us or ns.  [default: ms]", metavar="UNIT"
+        ),
     ] = None,
     retention: Annotated[
         str | None,
@@ -49,7 +52,7 @@ def serve(
         str | None, _flag("memory-limit", "For points and index, as 2GiB.", LIMITS, "SIZE")
     ] = None,
     series_max: Annotated[
-        int | None, _flag("series-max", "Series the database may hold.", LIMITS)
+        int | None, _flag("series-max", "Series the database may hold.", LIMITS, "N")
     ] = None,
     queue_max: Annotated[
         str | None, _flag("queue-max", "Writes that may wait for the log.", LIMITS, "SIZE")
@@ -61,7 +64,7 @@ def serve(
         str | None, _flag("body-encoded-max", "Largest body on the wire.", LIMITS, "SIZE")
     ] = None,
     connections_max: Annotated[
-        int | None, _flag("connections-max", "Open connections.", LIMITS)
+        int | None, _flag("connections-max", "Open connections.", LIMITS, "N")
     ] = None,
     header_timeout: Annotated[
         str | None, _flag("header-timeout", "For a header to arrive.", TIMES, "DURATION")
@@ -75,9 +78,11 @@ def serve(
     shutdown_timeout: Annotated[
         str | None, _flag("shutdown-timeout", "For requests under way.", TIMES, "DURATION")
     ] = None,
-    log_format: Annotated[str | None, _flag("log-format", "console or json.", LOGS)] = None,
+    log_format: Annotated[
+        str | None, _flag("log-format", "console or json.", LOGS, "FORMAT")
+    ] = None,
     log_level: Annotated[
-        str | None, _flag("log-level", "debug, info, warning or error.", LOGS)
+        str | None, _flag("log-level", "debug, info, warning or error.", LOGS, "LEVEL")
     ] = None,
     access_log: Annotated[
         bool | None, typer.Option(help="Log every request.", rich_help_panel=LOGS)
