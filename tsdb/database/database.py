@@ -299,7 +299,7 @@ def _parsed(
         np.concatenate([nothing, *stamps]),
         np.concatenate([np.empty(0, np.float64), *floats]),
     )
-    starts = ends - [len(key) for key in keys]
+    starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))[: len(keys)]
     text = np.frombuffer(b"".join(keys), np.uint8)
     return Parsed(CANONICAL, text, starts, ends, columns, canonical=bytes)
 

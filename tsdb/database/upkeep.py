@@ -44,7 +44,7 @@ class Upkeep:
         self._on_failure = on_failure
         self._filling_since: int | None = None
         self._wake = threading.Event()
-        self._stop = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -54,16 +54,16 @@ class Upkeep:
         self._wake.set()
 
     def close(self) -> None:
-        self._stop = True
+        self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop:
+        while True:
             self._wake.wait(TICK_S)
             self._wake.clear()
-            if self._stop:
+            if self._stopping.is_set():
                 return
             try:
                 self.tick(self._now_ticks())

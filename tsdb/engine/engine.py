@@ -138,7 +138,7 @@ class Engine:
         return Generation(head, seq_lo, seq_lo - 1)
 
     def _freeze(self) -> None:
-        if self._active.head.points:
+        if self._active.seq_hi >= self._active.seq_lo:
             frozen = (*self._version.frozen, self._active)
             self._version = replace(self._version, frozen=frozen)
         self._active = self._new_generation(self.applied_seq + 1)
@@ -245,7 +245,7 @@ class Engine:
                 continue
             sources.append(read_block(block, refs, start, end, warnings))
             sources[-1] = without_deleted(
-                sources[-1], refs, version.tombstones, block.meta.seq_hi, (start, end)
+                sources[-1], refs, version.tombstones, block.meta.deleted_through, (start, end)
             )
             points = _count(points, sources[-1], points_max)
         for i, view in enumerate(views if start <= end else ()):
@@ -289,12 +289,12 @@ def without_deleted(
     columns: Columns,
     refs: U32s,
     tombstones: Sequence[Tombstone],
-    seq_hi: int,
+    deleted_through: int,
     span: tuple[int, int],
 ) -> Columns:
-    """Points of a source that ends at `seq_hi`, less those that later deletes hit."""
+    """Points of a source that knows the deletes up to one seq, less those that later ones hit."""
     for tombstone in tombstones:
-        if columns.points and tombstone.hides_from(seq_hi, *span):
+        if columns.points and tombstone.hides_from(deleted_through, *span):
             hit = overlay.mask(refs, tombstone.refs)
             columns = overlay.without(columns, hit, tombstone.start, tombstone.end)
     return columns

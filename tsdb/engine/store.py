@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tsdb.batch import Columns, U32s
 from tsdb.block import manifest as manifests
@@ -72,7 +73,7 @@ class Store:
             engine,
             blocks=(*self.manifest.blocks, *metas),
             checkpoint_seq=generation.seq_hi,
-            index_files=self._index_files(engine),
+            **self._index_changes(engine),
         )
         engine.install(added=added, flushed=generation, spent=spent)
         log.trim(generation.seq_hi)
@@ -99,30 +100,29 @@ class Store:
             writer.add(part, columns)
         return writer.finish()
 
-    def _index_files(self, engine: Engine) -> tuple[str, ...]:
-        """Index files including the series defined since the last checkpoint."""
-        with engine.lock:
-            fresh = engine.registry.definitions_from(self.manifest.next_ref)
+    def _index_changes(self, engine: Engine) -> dict[str, Any]:
+        """Write series defined since the last index file to a new one; what the manifest says."""
+        fresh = engine.registry.definitions_from(self.manifest.next_ref)
         if not fresh.count:
-            return self.manifest.index_files
+            return {}
         name = index_store.write_index(self.files, self.directory / INDEX, fresh)
-        return (*self.manifest.index_files, name)
+        return {
+            "index_files": (*self.manifest.index_files, name),
+            "next_ref": int(fresh.refs[-1]) + 1,
+        }
 
-    def _commit(self, engine: Engine, **changes: object) -> tuple[int, ...]:
+    def _commit(self, engine: Engine, **changes: Any) -> tuple[int, ...]:
         """Make a new manifest durable. `changes` are fields of Manifest.
 
         Returns the seqs of tombstones that hide nothing any more. They are judged against one
         version: a delete that is applied meanwhile is not among them.
         """
         version = engine.version
-        names = changes.get("index_files", self.manifest.index_files)
-        next_ref = engine.registry.next_ref if names != self.manifest.index_files else None
         wanted = replace(
             self.manifest,
             generation=self.manifest.generation + 1,
-            next_ref=self.manifest.next_ref if next_ref is None else next_ref,
             horizon=version.horizon,
-            **changes,  # type: ignore[arg-type]
+            **changes,
         )
         live = needed(version.tombstones, wanted.blocks, version.frozen)
         wanted = replace(wanted, tombstones=tuple(_stored(t) for t in live))
@@ -219,7 +219,7 @@ def needed(
     frozen: Sequence[Generation],
 ) -> tuple[Tombstone, ...]:
     """The tombstones that still hide something in some source."""
-    spans = [(b.seq_hi, b.min_ts, b.max_ts) for b in blocks]
+    spans = [(b.deleted_through, b.min_ts, b.max_ts) for b in blocks]
     spans += [(g.seq_hi, g.head.min_ts, g.head.max_ts) for g in frozen]
     return tuple(t for t in tombstones if any(t.hides_from(*span) for span in spans))
 

@@ -6,8 +6,8 @@
     Version      blocks, frozen generations, tombstones and horizon: immutable, swapped whole
 
 Order of truth, for one series and timestamp: active generation, then frozen ones from young to
-old, then blocks by descending seq_hi. A tombstone at seq T hides what is in sources whose seqs
-are all below T; in the active generation it was carried out when it was applied.
+old, then blocks by descending seq_hi. A tombstone at seq T hides what is in sources older
+than T, unless a merge has carried it out; in the active generation that is done at once.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Tombstone:
     end: int
     refs: U32s  # ascending
 
-    def hides_from(self, seq_hi: int, start: int, end: int) -> bool:
-        """Whether a source that ends at `seq_hi` may lose points between start and end."""
-        return seq_hi < self.seq and self.start <= end and start <= self.end
+    def hides_from(self, deleted_through: int, start: int, end: int) -> bool:
+        """Whether a source that knows deletes up to one seq may lose points from start to end."""
+        return deleted_through < self.seq and self.start <= end and start <= self.end
 
 
 @dataclass(frozen=True, slots=True)

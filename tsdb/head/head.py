@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsdb import limits, overlay
-from tsdb.batch import Batch, Columns, SeriesDefinitions, U8s, U32s, U64s
+from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U8s, U32s, U64s
 from tsdb.codec.gorilla import DECODE_SLACK_BYTES, decode_chunks
 from tsdb.codec.resolution import Resolution
 from tsdb.head import kernels, layout
@@ -244,7 +244,7 @@ class HeadView:
         np.cumsum(np.where(met, counts, 0), out=offsets[1:])
         return Columns(offsets, columns.timestamps, columns.values)
 
-    def count_side(self, start: int, end: int, counts: np.ndarray) -> int:  # type: ignore[type-arg]
+    def count_side(self, start: int, end: int, counts: I64s) -> int:
         """Fill counts[i] with the side points of series i in the range; returns their sum."""
         side_ts, _, before = self._side
         total: int = kernels.count_side(self._lines, side_ts, before, start, end, counts)

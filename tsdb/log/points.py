@@ -170,7 +170,7 @@ def _zigzag(steps: I64s) -> U64s:
 def _steps(numbers: I64s, before: int) -> U64s:
     """Differences to the number before, wrapping, zigzagged."""
     with np.errstate(over="ignore"):
-        return _zigzag(np.diff(numbers, prepend=np.int64(before)))
+        return _zigzag(numbers - np.concatenate((np.array([before]), numbers[:-1])))
 
 
 def _unstep(steps: U64s, before: int) -> I64s:
@@ -182,7 +182,8 @@ def _unstep(steps: U64s, before: int) -> I64s:
 
 def _ref_steps(refs: U32s) -> U64s:
     """Refs that follow one another become zeros."""
-    return _zigzag(np.diff(refs.astype(np.int64), prepend=np.int64(-1)) - 1)
+    wide = refs.astype(np.int64)
+    return _zigzag(wide - np.concatenate((np.array([-1]), wide[:-1])) - 1)
 
 
 def _refs_of(steps: U64s) -> U32s:

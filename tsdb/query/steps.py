@@ -42,15 +42,13 @@ def fold(columns: Columns, start: int, step: int, aggregate: str) -> Columns:
 def _reduce(values: F64s, firsts: I64s, aggregate: str) -> F64s:
     ends = np.append(firsts[1:], values.size)
     if aggregate == "count":
-        return (ends - firsts).astype(np.float64)
+        counts: F64s = (ends - firsts).astype(np.float64)
+        return counts
     if aggregate == "first":
         return values[firsts]
     if aggregate == "last":
         return values[ends - 1]
-    if aggregate == "min":
-        return np.fmin.reduceat(values, firsts)
-    if aggregate == "max":
-        return np.fmax.reduceat(values, firsts)
+    fold = {"min": np.fmin, "max": np.fmax}.get(aggregate, np.add)
     with np.errstate(invalid="ignore", over="ignore"):
-        sums = np.add.reduceat(values, firsts)
-        return sums if aggregate == "sum" else sums / (ends - firsts)
+        folded: F64s = fold.reduceat(values, firsts)
+        return folded / (ends - firsts) if aggregate == "avg" else folded
