@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 
 from api.exits import CommandFailed, Exit
+from api.remote import Remote
+from tsdb.errors import Unavailable
 
 __all__ = ["DemoServer"]
 
@@ -58,12 +60,23 @@ class DemoServer:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
-        while not port_file.exists() or not port_file.read_text().strip():
+        while not self._ready(port_file):
             if self._process.poll() is not None or time.monotonic() - began > READY_S:
                 raise self._did_not_start()
             time.sleep(POLL_S)
-        self._port = int(port_file.read_text())
         return time.monotonic() - began
+
+    def _ready(self, port_file: Path) -> bool:
+        """The port is known once it listens; it takes writes once the log is replayed."""
+        if not port_file.exists() or not (port := port_file.read_text().strip()):
+            return False
+        self._port = int(port)
+        try:
+            with Remote(self.url, patience_s=0) as server:
+                server.get("/-/ready")
+        except (Unavailable, CommandFailed):
+            return False
+        return True
 
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

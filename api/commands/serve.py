@@ -124,6 +124,6 @@ def serve(
         },
         config=config,
     )
-    from api.server import serve as run
+    from api.server import run
 
     raise typer.Exit(run(settings))
