@@ -41,8 +41,8 @@ def fold(columns: Columns, start: int, step: int, aggregate: str) -> Columns:
 
 def _reduce(values: F64s, firsts: I64s, aggregate: str) -> F64s:
     ends = np.append(firsts[1:], values.size)
+    counts: F64s = (ends - firsts).astype(np.float64)
     if aggregate == "count":
-        counts: F64s = (ends - firsts).astype(np.float64)
         return counts
     if aggregate == "first":
         return values[firsts]
@@ -51,4 +51,6 @@ def _reduce(values: F64s, firsts: I64s, aggregate: str) -> F64s:
     fold = {"min": np.fmin, "max": np.fmax}.get(aggregate, np.add)
     with np.errstate(invalid="ignore", over="ignore"):
         folded: F64s = fold.reduceat(values, firsts)
-        return folded / (ends - firsts) if aggregate == "avg" else folded
+        if aggregate == "avg":
+            folded /= counts
+        return folded
