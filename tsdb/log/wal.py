@@ -386,9 +386,13 @@ class Wal:
             if error.errno in _FULL and self._durable_seq < self._last_seq:
                 writer.datasync()
                 self._durable_seq = self._last_seq
-            writer.abandon()
         except OSError as second:
             return self._latch(second)
+        try:
+            writer.abandon()
+        except OSError as second:
+            if second.errno not in _FULL:  # then it speaks of what was not kept anyhow
+                return self._latch(second)
         return self._refusal(error)
 
     def _refusal(self, error: OSError) -> TSDBError:
