@@ -17,9 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from starlette.responses import Response
-
-__all__ = ["JSON", "Answer", "ClientGone", "Exchange", "Pull", "Reply"]
+__all__ = ["JSON", "Answer", "ClientGone", "Exchange", "Message", "Receive", "Scope", "Send"]
 
 JSON = b"application/json"
 
@@ -83,7 +81,7 @@ class Exchange:
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id)]
         await self._send(message)
 
-    async def answer(self, answer: Answer, pull: Pull) -> None:
+    async def answer(self, answer: Answer, pull: Pull | None = None) -> None:
         """Say it all; raises what `rest` raises, then the connection is cut."""
         headers = [(b"content-type", answer.media), *answer.headers]
         if answer.rest is None:
@@ -94,6 +92,7 @@ class Exchange:
         if answer.rest is None:
             await self._send({"type": "http.response.body", "body": answer.body})
             return
+        assert pull is not None
         gone = asyncio.ensure_future(self._wait_gone())
         try:
             piece: bytes | None = answer.body
@@ -109,17 +108,3 @@ class Exchange:
     async def _wait_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-
-
-class Reply(Response):
-    """An Answer as FastAPI wants it."""
-
-    def __init__(self, answer: Answer, pull: Pull) -> None:
-        self.background = None
-        self.status_code = answer.status
-        self._answer = answer
-        self._pull = pull
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange: Exchange = scope["exchange"]
-        await exchange.answer(self._answer, self._pull)

@@ -1,0 +1,132 @@
+"""The database behind the server, from before it is open until after it is closed.
+
+    in   Settings
+    out  `database()`: the open database, or Unavailable saying why not yet or no more
+
+The HTTP server answers before the log is replayed, so that an operator sees progress instead of a
+refused connection. Replay can be given up at any entry: recovery may be interrupted anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from api.door import Door
+from api.ingest import Ingest
+from api.logs import LOG
+from api.readers import Readers
+from api.settings import Settings
+from tsdb import limits
+from tsdb.errors import StorageFailed, Unavailable
+
+if TYPE_CHECKING:
+    from tsdb.database.database import Database
+
+__all__ = ["Node", "State"]
+
+READ_THREADS = 4
+ADMIN_THREADS = 4
+ADMIN_CALLERS_MAX = 16
+POINT_BYTES = 16
+
+
+class State(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+    CLOSING = "closing"
+
+
+class Node:
+    """What all routes share. Its methods may be called from any thread."""
+
+    def __init__(
+        self, settings: Settings, on_failure: Callable[[BaseException], None] | None = None
+    ) -> None:
+        self.settings = settings
+        self.state = State.STARTING
+        self.failure: BaseException | None = None
+        self.replayed = self.to_replay = 0  # log entries
+        self.door = Door(loopback=settings.loopback)
+        self.ingest = Ingest(
+            queue_bytes_max=settings.queue_bytes_max,
+            body_bytes_max=settings.body_bytes_max,
+            body_encoded_bytes_max=settings.body_encoded_bytes_max,
+        )
+        self.readers = Readers("read", threads=READ_THREADS, callers_max=limits.READS_MAX)
+        self.admin = Readers("admin", threads=ADMIN_THREADS, callers_max=ADMIN_CALLERS_MAX)
+        self._on_failure = on_failure
+        self._database: Database | None = None
+
+    @property
+    def points_max(self) -> int:
+        """Points one read may select: its share of the memory limit, or the engine's bound."""
+        limit = self.settings.memory_limit_bytes
+        if limit is None:
+            return limits.POINTS_PER_SELECT_MAX
+        return min(limits.POINTS_PER_SELECT_MAX, limit // 4 // READ_THREADS // POINT_BYTES)
+
+    def database(self) -> Database:
+        """The open database; raises Unavailable while there is none."""
+        if self._database is not None and self.state is not State.CLOSING:
+            return self._database
+        if self.state is State.STARTING:
+            raise Unavailable(self.progress(), code="starting")
+        raise Unavailable("the server is shutting down", code="closed")
+
+    def check_ready(self) -> None:
+        """Raises what keeps the database from taking writes."""
+        self.database()
+        if self.failure is not None:
+            raise StorageFailed("storage failed")
+
+    def progress(self) -> str:
+        if not self.to_replay:
+            return "the database is being opened"
+        return f"{self.replayed:,} of {self.to_replay:,} log entries are replayed"
+
+    def open(self) -> None:
+        """Open the database; blocks until the log is replayed. Raises what keeps it closed."""
+        import tsdb
+
+        settings = self.settings
+        options: dict[str, Any] = {
+            "memory_limit_bytes": settings.memory_limit_bytes,
+            "retention_s": settings.retention_s,
+            "series_max": settings.series_max,
+            "on_progress": self._progressed,
+            "on_failure": self._failed,
+        }
+        database = tsdb.open(settings.data, resolution=settings.resolution, **options)
+        if self.state is State.CLOSING:
+            database.close()
+            raise Unavailable("the server is shutting down", code="closed")
+        self._database = database
+        self.state = State.READY
+
+    def stop(self) -> None:
+        """Take nothing new; an opening under way gives up at the next log entry."""
+        self.state = State.CLOSING
+
+    def close(self) -> None:
+        """Finish reads under way, commit what waits, release the directory."""
+        self.stop()
+        self.readers.close()
+        self.admin.close()
+        if self._database is not None:
+            self._database.close()
+
+    def _progressed(self, replayed: int, to_replay: int) -> None:
+        self.replayed, self.to_replay = replayed, to_replay
+        if self.state is State.CLOSING:
+            raise Unavailable("the server is shutting down", code="closed")
+
+    def _failed(self, error: BaseException) -> None:
+        """Called by the engine's threads. A storage failure is final; a bug is logged."""
+        LOG.critical("engine_failure", exc_info=error)
+        if isinstance(error, StorageFailed | OSError):
+            self.failure = error
+            if self._on_failure is not None:
+                self._on_failure(error)

@@ -1,0 +1,299 @@
+"""What the routes say about themselves: OpenAPI texts, schemas and examples.
+
+    out  keyword arguments for FastAPI's route decorators
+
+Every example is executed against a running server by tests/api/test_openapi.py, and
+docs/reference/http.md is rendered from what FastAPI makes of this page.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "DELETE_KEY",
+    "EXPORT",
+    "FLUSH",
+    "HEALTHY",
+    "IMPORT",
+    "KEY",
+    "LIST_KEYS",
+    "METRICS",
+    "READY",
+    "READ_KEY",
+    "SNAPSHOT",
+    "STATUS",
+    "WRITE_KEY",
+    "WRITE_KEY_POST",
+]
+
+Json = dict[str, Any]
+
+NUMBER_OR_TEXT = {"anyOf": [{"type": "number"}, {"type": "string"}]}
+POINTS = {
+    "type": "array",
+    "items": {"type": "array", "items": NUMBER_OR_TEXT, "minItems": 2, "maxItems": 2},
+}
+ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["status", "errorType", "error"],
+    "properties": {
+        "status": {"const": "error"},
+        "errorType": {"type": "string"},
+        "error": {"type": "string"},
+        "limit": {"type": "string"},
+        "limitValue": {"type": "integer"},
+    },
+}
+WRITTEN_SCHEMA = {
+    "type": "object",
+    "required": ["status", "points", "seq", "durable"],
+    "properties": {
+        "status": {"enum": ["success", "partial"]},
+        "points": {"type": "integer", "minimum": 0},
+        "seq": {"type": "integer", "minimum": 0},
+        "durable": {"type": "boolean"},
+        "refused": {"type": "array", "items": {"type": "string"}},
+        "refused_count": {"type": "integer"},
+    },
+}
+REFUSALS = {
+    400: "The request is wrong; `error` names the culprit.",
+    403: "Where the request comes from, it may not be made.",
+    404: "There is no such key.",
+    406: "There is no answer in a form that `Accept` names.",
+    413: "The body passes a bound; `limit` names it.",
+    422: "The question passes a bound; `limit` names it.",
+    429: "The queue is full, or new series are refused: retry after `Retry-After` seconds.",
+    500: "Our bug, or stored data is damaged; the server's log has more.",
+    503: "Starting, shutting down, too busy, or storage failed: retry after `Retry-After` seconds.",
+}
+
+
+def _refusals(*statuses: int) -> Json:
+    content = {"application/json": {"schema": ERROR_SCHEMA}}
+    return {
+        status: {"description": REFUSALS[status], "content": content}
+        for status in (*statuses, 403, 500, 503)
+    }
+
+
+def _json(description: str, example: Json, schema: Json | None = None) -> Json:
+    content = {"schema": schema or _schema_of(example), "example": example}
+    return {"description": description, "content": {"application/json": content}}
+
+
+def _schema_of(example: Json) -> Json:
+    """Keys and types of an example are those of every answer."""
+    kinds = {bool: "boolean", int: "integer", str: "string", list: "array"}
+    properties = {k: {"type": kinds[type(v)]} for k, v in example.items() if v is not None}
+    return {"type": "object", "required": sorted(properties), "properties": properties}
+
+
+def _body(examples: dict[str, Any], media: str, description: str, schema: Json) -> Json:
+    shown = {name: {"value": value} for name, value in examples.items()}
+    content = {media: {"schema": schema, "examples": shown}}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+KEY: dict[str, Any] = {
+    "description": 'A plain name (slashes allowed) or a percent-encoded `name{label="v"}`.',
+    "openapi_examples": {
+        "plain": {"value": "sensors/kitchen/temp"},
+        "labels": {"value": 'cpu{host="a"}'},
+    },
+}
+_WRITTEN = _json(
+    "Fsynced and visible, unless `ack=memory`. `status` is `partial` when some lines or points "
+    "were refused; `refused` says which and why.",
+    {"status": "success", "points": 2, "seq": 7, "durable": True},
+    WRITTEN_SCHEMA,
+)
+WRITE_KEY: dict[str, Any] = {
+    "tags": ["keys"],
+    "summary": "Write points of one series",
+    "description": "Appends, or overwrites where a timestamp is there already. Points may come in "
+    "any order and of any age. The answer comes after the points are fsynced. Bodies may be "
+    "compressed (`Content-Encoding: gzip`, `zstd`, `snappy`, `deflate`).",
+    "operation_id": "write_points",
+    "responses": {200: _WRITTEN, **_refusals(400, 413, 429)},
+    "openapi_extra": _body(
+        {
+            "pairs": [[1700000000, 21.5], ["2023-11-14T22:13:30Z", 21.7]],
+            "columns": {"timestamps": [1700000000.25, 1700000010], "values": [21.5, "NaN"]},
+            "now": 21.5,
+        },
+        "application/json",
+        "Pairs of timestamp and value, two columns, or one bare number that means now. Timestamps "
+        "are Unix seconds with a fraction, RFC 3339 or `now-1h`.",
+        {
+            "anyOf": [
+                POINTS,
+                {
+                    "type": "object",
+                    "required": ["timestamps", "values"],
+                    "properties": {
+                        "timestamps": {"type": "array", "items": NUMBER_OR_TEXT},
+                        "values": {"type": "array", "items": NUMBER_OR_TEXT},
+                    },
+                },
+                {"type": "number"},
+            ]
+        },
+    ),
+}
+WRITE_KEY_POST = WRITE_KEY | {"operation_id": "write_points_post", "summary": "The same as PUT"}
+READ_KEY: dict[str, Any] = {
+    "tags": ["keys"],
+    "summary": "Read points of one series",
+    "description": "Points from `start` to `end`, both inclusive; everything unless given. With "
+    "`step`, one value a bucket: buckets begin at `start` and are stamped with their beginning, "
+    "empty ones are left out. `Accept` chooses JSON, CSV or an Arrow stream.",
+    "operation_id": "read_points",
+    "responses": {
+        200: {
+            "description": "Points in ascending order of time, which is in Unix seconds. NaN and "
+            'the infinities are the strings "NaN", "+Inf" and "-Inf" in JSON.',
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["key", "points"],
+                        "properties": {"key": {"type": "string"}, "points": POINTS},
+                    },
+                    "example": {"key": "sensors/kitchen/temp", "points": [[1700000000.0, 21.5]]},
+                },
+                "text/csv": {"schema": {"type": "string"}},
+                "application/vnd.apache.arrow.stream": {
+                    "schema": {"type": "string", "format": "binary"}
+                },
+            },
+        },
+        **_refusals(400, 404, 406, 422),
+    },
+}
+DELETE_KEY: dict[str, Any] = {
+    "tags": ["keys"],
+    "summary": "Delete points of one series",
+    "description": "Deletes from `start` to `end`, both inclusive; everything unless given. "
+    "Durable when it answers. Points written afterwards live, in the same range too.",
+    "operation_id": "delete_points",
+    "responses": {
+        200: _json("Deleted.", {"status": "success", "series": 1, "durable": True}),
+        **_refusals(400, 404),
+    },
+}
+LIST_KEYS: dict[str, Any] = {
+    "tags": ["keys"],
+    "summary": "List keys",
+    "description": "Keys of series in the order of their labels, page by page: `next` is what "
+    "`after` wants for the page that follows, null on the last.",
+    "operation_id": "list_keys",
+    "responses": {
+        200: _json(
+            "One page.",
+            {"status": "success", "keys": ["sensors/kitchen/temp", 'cpu{host="a"}'], "next": None},
+        ),
+        **_refusals(400, 422),
+    },
+}
+IMPORT: dict[str, Any] = {
+    "tags": ["bulk"],
+    "summary": "Import many series",
+    "description": "JSON lines, one a series; timestamps are milliseconds, decimals allowed. "
+    "A line that is wrong costs itself: the answer says which, and how many points were kept. "
+    "Bodies may be compressed as for `PUT /kv/{key}`.",
+    "operation_id": "import_lines",
+    "responses": {200: _WRITTEN, **_refusals(400, 413, 429)},
+    "openapi_extra": _body(
+        {
+            "one series": '{"metric":{"__name__":"cpu","host":"a"},'
+            '"values":[0.5,0.75],"timestamps":[1700000000000,1700000010000]}\n'
+        },
+        "application/x-ndjson",
+        "A line a series.",
+        {"type": "string"},
+    ),
+}
+EXPORT: dict[str, Any] = {
+    "tags": ["bulk"],
+    "summary": "Export many series",
+    "description": "Streams what import takes, bit for bit (of NaN: one pattern and the stale "
+    "marker). A long series takes several lines.",
+    "operation_id": "export_lines",
+    "responses": {
+        200: {
+            "description": "A line a series; nothing when none matches.",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        **_refusals(400, 422),
+    },
+}
+FLUSH: dict[str, Any] = {
+    "tags": ["admin"],
+    "summary": "Turn points in memory into blocks",
+    "description": "Answered on loopback only.",
+    "operation_id": "flush",
+    "responses": {
+        200: _json("Blocks were written.", {"status": "success", "blocks": 1}),
+        **_refusals(400),
+    },
+}
+SNAPSHOT: dict[str, Any] = {
+    "tags": ["admin"],
+    "summary": "Make a snapshot",
+    "description": "A consistent copy of the database by hard links, a data directory of its own, "
+    "in `folder` below the data directory. Answered on loopback only.",
+    "operation_id": "snapshot",
+    "responses": {
+        200: _json(
+            "The snapshot is on disk.",
+            {"status": "success", "name": "20231114T221320Z-1b2c3d4e", "folder": "snapshots"},
+        ),
+        **_refusals(400),
+    },
+}
+HEALTHY: dict[str, Any] = {
+    "tags": ["health"],
+    "summary": "Is the process alive?",
+    "operation_id": "healthy",
+    "responses": {
+        200: _json("It is.", {"status": "success", "state": "healthy"}),
+        **_refusals(400),
+    },
+}
+READY: dict[str, Any] = {
+    "tags": ["health"],
+    "summary": "Are writes and reads taken?",
+    "description": "503 while the log is replayed, with `replayed` and `total` entries.",
+    "operation_id": "ready",
+    "responses": {
+        200: _json("They are.", {"status": "success", "state": "ready"}),
+        **_refusals(400),
+    },
+}
+METRICS: dict[str, Any] = {
+    "tags": ["health"],
+    "summary": "Figures about the server",
+    "operation_id": "metrics",
+    "responses": {
+        200: {
+            "description": "Prometheus' text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **_refusals(400),
+    },
+}
+STATUS: dict[str, Any] = {
+    "tags": ["health"],
+    "summary": "The database in a few numbers",
+    "operation_id": "status",
+    "responses": {
+        200: _json(
+            "As of now.",
+            {"status": "success", "state": "ready", "resolution": "ms", "series": 1, "points": 2,
+             "blocks": 0, "seq": 7},
+        ),
+        **_refusals(400),
+    },
+}  # fmt: skip

@@ -1,0 +1,44 @@
+"""What a write's outcome is to a client.
+
+    in   Written
+    out  Answer: all kept (success), some kept (partial), or some refused by a limit (429)
+
+`points` are kept and as durable as `durable` says; `refused` has a sentence for each line or point
+that is not, as far as REFUSALS_TOLD_MAX goes, and `refused_count` counts them all. A request of
+which nothing is kept raises its error before it gets here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from api.errors import refusal
+from api.exchange import Answer
+
+if TYPE_CHECKING:
+    from tsdb.commit.request import Written
+
+__all__ = ["answer_of"]
+
+
+def answer_of(written: Written) -> Answer:
+    durable = b"true" if written.durable else b"false"
+    if not written.refused_count:
+        return Answer(
+            b'{"status":"success","points":%d,"seq":%d,"durable":%s}\n'
+            % (written.points, written.seq, durable)
+        )
+    kept: dict[str, object] = {
+        "points": written.points,
+        "seq": written.seq,
+        "durable": written.durable,
+        "refused_count": written.refused_count,
+        "refused": list(written.refused),
+    }
+    if written.limit is not None:
+        refused = refusal(written.limit)
+        return Answer(refused.body(**kept), refused.status, headers=refused.headers)
+    document = {"status": "partial", **kept}
+    return Answer(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))

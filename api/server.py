@@ -1,0 +1,250 @@
+"""The composition root: settings, logging, HTTP, database, signals, and the order of their ends.
+
+    in   Settings
+    out  a server until a signal comes or storage fails; its exit code (api.exits)
+
+Start: log, bind, answer `/-/healthy`, open the database in a thread, be ready. Stop: take no new
+connection, finish what is under way, commit what waits, release the directory. A second signal
+leaves at once; what was acked is on disk in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api import logs
+from api.app import Application
+from api.exits import CommandFailed, Exit, verdict
+from api.logs import LOG
+from api.node import Node, State
+from api.protocol import Bounds, GuardedProtocol, protocol
+from api.settings import Settings
+from tsdb.errors import Unavailable
+
+__all__ = ["Server", "run"]
+
+SWITCH_INTERVAL_S = 0.0005  # p99 of small requests beside busy ones: 7.6 ms, with 5 ms 25 ms
+BACKLOG = 1024
+FILES_WANTED = 65_536
+LAST_WORDS_S = 5.0  # reads go on for so long after storage failed, then the process ends
+HEADERS = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-store"),
+]
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop; returns the exit code. Call it from the main thread."""
+    logs.configure(settings.log_format, settings.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    _raise_file_limit()
+    _warn(settings)
+    return Server(settings).run()
+
+
+class Server(uvicorn.Server):
+    """One server. `run` blocks; `stop` may be called from any thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert issubclass(GuardedProtocol, HttpToolsProtocol)
+        self.settings = settings
+        self.node = Node(settings, on_failure=self._storage_failed)
+        self._listener: socket.socket | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._exit = Exit.OK
+        self._opening: asyncio.Future[None] | None = None
+        bounds = Bounds(
+            connections_max=settings.connections_max,
+            header_timeout_s=settings.header_timeout_s,
+            body_timeout_s=settings.body_timeout_s,
+        )
+        super().__init__(
+            uvicorn.Config(
+                Application(self.node),
+                http=protocol(bounds),
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=HEADERS,
+                backlog=BACKLOG,
+                timeout_keep_alive=settings.keep_alive_timeout_s,  # type: ignore[arg-type]
+                timeout_graceful_shutdown=settings.shutdown_timeout_s,  # type: ignore[arg-type]
+            )
+        )
+
+    @property
+    def port(self) -> int:
+        """The bound port; known as soon as `run` has bound it."""
+        assert self._listener is not None
+        port: int = self._listener.getsockname()[1]
+        return port
+
+    def run(self, sockets: list[socket.socket] | None = None) -> int:  # type: ignore[override]
+        """Bind, serve, close; returns the exit code."""
+        assert sockets is None, "it binds its own"
+        self._listener = _bound(self.settings)
+        loop = uvloop.new_event_loop()
+        try:
+            loop.run_until_complete(self._live())
+        finally:
+            loop.close()
+            self._listener.close()
+        return self._exit
+
+    def stop(self, code: Exit = Exit.OK) -> None:
+        """Begin a graceful shutdown; the first caller's code is the process's."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # closed already
+                self._loop.call_soon_threadsafe(self._stop, code)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours, on the loop: the first signal stops, the second leaves."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        assert self._loop is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, functools.partial(self._on_signal, number))
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        url = f"http://{_bracketed(self.settings.host)}:{self.port}"
+        LOG.info("listening", url=url, pid=os.getpid())
+        if self.settings.port_file is not None:
+            _write_port(self.settings.port_file, self.port)
+
+    async def _live(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        assert isinstance(self._loop, uvloop.Loop), "install uvloop: asyncio's loop is 3x slower"
+        assert self._listener is not None
+        opening = threading.Thread(target=self._open, name="open", daemon=True)
+        opening.start()
+        try:
+            await self.serve(sockets=[self._listener])
+        finally:
+            self.node.stop()
+            await self._loop.run_in_executor(None, opening.join)
+            await self._loop.run_in_executor(None, self.node.close)
+            if self.settings.port_file is not None:
+                self.settings.port_file.unlink(missing_ok=True)
+            LOG.info("closed")
+
+    def _open(self) -> None:
+        """In a thread of its own: replay may take minutes."""
+        try:
+            self.node.open()
+        except Unavailable as error:
+            if error.code == "closed":
+                return
+            self._failed_to_open(error)
+        except Exception as error:
+            self._failed_to_open(error)
+        else:
+            stats = self.node.database().stats()
+            LOG.info("ready", series=stats.series, points=stats.points, seq=stats.applied_seq)
+
+    def _failed_to_open(self, error: Exception) -> None:
+        known = verdict(error)
+        self.node.state = State.FAILED
+        self.node.failure = error
+        if known is None:
+            LOG.critical("cannot_open", data=str(self.settings.data), exc_info=error)
+        else:
+            LOG.critical("cannot_open", data=str(self.settings.data), error=known[1])
+        self.stop(known[0] if known else Exit.BUG)
+
+    def _storage_failed(self, error: BaseException) -> None:
+        """Called by the engine's threads, at most a few times."""
+        LOG.critical("storage_failed", error=str(error), action=f"exit in {LAST_WORDS_S:g} s")
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(
+                    self._loop.call_later, LAST_WORDS_S, self._stop, Exit.STORAGE
+                )
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self.should_exit:
+            LOG.warning("leaving", signal=number.name)
+            os._exit(128 + number)
+        LOG.info("stopping", signal=number.name)
+        self._stop(Exit.OK)
+
+    def _stop(self, code: Exit) -> None:
+        if not self.should_exit:
+            self._exit = code
+            self.should_exit = True
+
+
+def _bound(settings: Settings) -> socket.socket:
+    """A listening socket; what the system refuses is one line for the operator."""
+    host = settings.host.strip("[]")
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise CommandFailed(
+            f"cannot listen on {settings.host} port {settings.port}: {reason}", Exit.UNAVAILABLE
+        ) from error
+    return listener
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _write_port(path: Path, port: int) -> None:
+    """Whole or not at all: somebody may be waiting for it."""
+    unfinished = path.with_name(path.name + ".tmp")
+    unfinished.write_text(f"{port}\n")
+    unfinished.replace(path)
+
+
+def _warn(settings: Settings) -> None:
+    LOG.info("settings", **settings.shown())
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        LOG.warning("running_as_root", advice="use an account of its own; root is not needed")
+    if not settings.loopback:
+        LOG.warning(
+            "open_to_the_network",
+            host=settings.host,
+            advice="there are no accounts yet: whoever reaches this port reads, writes and deletes",
+        )
+
+
+def _raise_file_limit() -> None:
+    """A connection and a block are a descriptor each; the usual soft limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

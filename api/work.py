@@ -1,0 +1,55 @@
+"""Between FastAPI and the threads: a response whose content is computed when it is sent.
+
+    in   a function of the open database that makes an Answer
+    out  Work, a response FastAPI passes on
+
+The place among the readers is held until the last piece is out, and whatever the function raises
+meets the table of errors like everything else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from api.exchange import Answer, Exchange, Receive, Scope, Send
+from api.node import Node
+from api.readers import Readers
+
+if TYPE_CHECKING:
+    from tsdb.database.database import Database
+
+__all__ = ["Reply", "Work"]
+
+
+class Reply(Response):
+    """An Answer that is there already."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.background = None
+        self.status_code = answer.status
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["exchange"]
+        assert self._answer.rest is None
+        await exchange.answer(self._answer)
+
+
+class Work(Response):
+    """An Answer that `readers` will compute."""
+
+    def __init__(self, node: Node, work: Callable[[Database], Answer], readers: Readers) -> None:
+        self.background = None
+        self.status_code = 200
+        self._work = functools.partial(work, node.database())
+        self._readers = readers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["exchange"]
+        async with self._readers.caller():
+            answer = await self._readers.run(self._work)
+            await exchange.answer(answer, self._readers.pull)
