@@ -26,8 +26,10 @@ __all__ = [
     "INT64_MAX",
     "INT64_MIN",
     "decimal_exponent",
+    "lenient_time",
     "parse_duration",
     "parse_time",
+    "rfc3339",
     "ticks_from_decimal",
 ]
 
@@ -39,6 +41,9 @@ _DECIMAL = re.compile(r"([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?", re.ASCII)
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))?",
     re.ASCII,
+)
+_LENIENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
 _DURATION = re.compile(
     r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII
@@ -76,12 +81,21 @@ def parse_duration(text: str, resolution: Resolution) -> int:
     return _in_range(ticks, text)
 
 
-def rfc3339(text: str, resolution: Resolution, *, zone_optional: bool = False) -> int:
-    """Ticks of `2026-08-01T12:00:00.25+02:00`; without offset UTC if `zone_optional`."""
+def lenient_time(text: str, resolution: Resolution) -> int:
+    """Ticks of a date as files hold it: time of day, seconds and offset (then UTC) may lack."""
+    found = _LENIENT.fullmatch(text)
+    if found is None:
+        raise InvalidInput(f"time {shown(text)} is not like 2026-08-01 12:00:00")
+    day, clock, seconds, zone = found.groups()
+    return rfc3339(f"{day}T{clock or '00:00'}{seconds or ':00'}{zone or 'Z'}", resolution)
+
+
+def rfc3339(text: str, resolution: Resolution) -> int:
+    """Ticks of `2026-08-01T12:00:00.25+02:00`."""
     found = _RFC3339.fullmatch(text)
     if found is None or len(text) > TEXT_CHARACTERS_MAX:
         raise InvalidInput(f"time {shown(text)} is not RFC 3339, as 2026-08-01T12:00:00Z")
-    if not (zone_optional or found[8] or found[9]):
+    if not (found[8] or found[9]):
         raise InvalidInput(f"time {shown(text)} has no offset: end it with Z")
     year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
     offset_s = 0
