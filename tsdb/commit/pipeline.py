@@ -30,7 +30,7 @@ from tsdb.log.control import Delete, Horizon, encode_delete, encode_horizon
 from tsdb.log.points import encode_points
 from tsdb.log.protocol import Kind, Log
 
-GROUP_BYTES = 8 << 20  # decoded bytes prepared at once: bounds latency behind one big body
+GROUP_BYTES = 2 << 20  # decoded bytes prepared at once: bounds latency behind big bodies
 ENTRY_POINTS = 1 << 16  # requests are joined into entries of about this many points
 GROUPS_AHEAD = 2  # prepared groups that may wait for the writer
 

@@ -47,7 +47,8 @@ def _reduce(values: F64s, firsts: I64s, aggregate: str) -> F64s:
     if aggregate == "first":
         return values[firsts]
     if aggregate == "last":
-        return values[ends - 1]
+        last: F64s = values[ends - 1]
+        return last
     fold = {"min": np.fmin, "max": np.fmax}.get(aggregate, np.add)
     with np.errstate(invalid="ignore", over="ignore"):
         folded: F64s = fold.reduceat(values, firsts)
