@@ -41,6 +41,8 @@ BODY_RATIO_FLOOR_BYTES = 1 * MIB
 """Bodies that decode to less are never refused for their ratio alone."""
 LINE_BYTES_MAX = 10 * MIB
 """One line of JSON lines or CSV (VictoriaMetrics: 10 MiB). A file without newlines stops here."""
+CSV_COLUMNS_MAX = 10_000
+"""Columns of a CSV file; a file with a column for each series may be wide, not endless."""
 LINES_REFUSED_MAX = 10_000
 """A body with more wrong lines is not in this format: refused whole, each costs 5 to 50 µs."""
 SENTENCES_MAX = 100
