@@ -17,6 +17,7 @@ Price: benchmarks/bench_block.py.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,10 +156,15 @@ class BlockWriter:
         self._files.rename(self._folder, path)
 
     def abort(self) -> None:
-        """Forget the block. A no-op once it is published."""
-        self._chunks.close()
-        if self._files.exists(self._folder):
-            remove_tree(self._files, self._folder)
+        """Forget the block. A no-op once it is published.
+
+        What cannot be removed stays a folder that recovery may delete unread.
+        """
+        with contextlib.suppress(OSError):
+            self._chunks.close()
+        with contextlib.suppress(OSError):
+            if self._files.exists(self._folder):
+                remove_tree(self._files, self._folder)
 
     def _index(self, maker: Maker) -> tuple[BlockMeta, bytes]:
         refs = np.concatenate(self._refs)
@@ -205,7 +211,11 @@ class BlockWriter:
 
 
 class FlushWriter:
-    """A flush: points of any age, one block for each window of `level` that they touch."""
+    """A flush: points of any age, one block for each window of `level` that they touch.
+
+    A failure in `add` or `finish` removes everything that is not published; call `abort` when
+    the points themselves fail to come.
+    """
 
     def __init__(
         self,
@@ -227,8 +237,13 @@ class FlushWriter:
     def add(self, refs: U32s, columns: Columns) -> None:
         """Runs of `refs`, above all refs added so far. A few thousand series at a time."""
         span = overlay.extent(columns)
-        if span is None:
-            return
+        if span is not None:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.abort)
+                self._split(refs, columns, span)
+                undo.pop_all()
+
+    def _split(self, refs: U32s, columns: Columns, span: tuple[int, int]) -> None:
         window = window_of(span[0], self._level, self._origin.resolution)
         if span[1] <= window.end:
             self._writer(window).add(refs, columns)
@@ -253,12 +268,15 @@ class FlushWriter:
     def finish(self) -> tuple[BlockMeta, ...]:
         """Seal all blocks, then name them, then sync `blocks/`; in the order of their windows."""
         siblings = len(self._writers)  # each was opened for a point
-        sealed = [(w, w.seal(siblings)) for _, w in sorted(self._writers.items())]
-        published = [(writer, meta) for writer, meta in sealed if meta is not None]
-        for writer, meta in published:
-            writer.publish(meta)
-        if published:
-            self._files.sync_dir(self._blocks_dir)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.abort)
+            sealed = [(w, w.seal(siblings)) for _, w in sorted(self._writers.items())]
+            published = [(writer, meta) for writer, meta in sealed if meta is not None]
+            for writer, meta in published:
+                writer.publish(meta)
+            if published:
+                self._files.sync_dir(self._blocks_dir)
+            undo.pop_all()
         return tuple(meta for _, meta in published)
 
     def abort(self) -> None:
