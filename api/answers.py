@@ -10,7 +10,7 @@ says so. From a server the points come as JSON lines, whose decimal text is exac
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from api.exits import CommandFailed, Exit
+from api.input_files import whole_lines
 from api.remote import Remote
 from api.times import duration_ticks, parse_time
 from tsdb.batch import Columns, F64s, I64s
@@ -128,7 +129,7 @@ def _from_server(place: Place, question: Question) -> Answer:
     gathered: dict[bytes, list[tuple[I64s, F64s]]] = {}
     with Remote(place.url) as server:
         resolution = server_resolution(server)
-        for lines in whole_lines(server.stream("/api/v1/export", parameters)):
+        for lines in whole_lines(server.stream("/api/v1/export", parameters), BODY_BYTES):
             _gather(lines, resolution, gathered)
     keys = sorted(gathered)
     sizes = [sum(stamps.size for stamps, _ in gathered[key]) for key in keys]
@@ -143,21 +144,6 @@ def _from_server(place: Place, question: Question) -> Answer:
 def server_resolution(server: Remote) -> Resolution:
     """Ticks of the server's database."""
     return Resolution.parse(str(server.get_json("/api/v1/status")["resolution"]))
-
-
-def whole_lines(blocks: Iterable[bytes], size_bytes: int = BODY_BYTES) -> Iterator[bytes]:
-    """The same bytes in pieces of about `size_bytes` that end where a line ends."""
-    waiting: list[bytes] = []
-    size = 0
-    for block in blocks:
-        waiting.append(block)
-        size += len(block)
-        if size >= size_bytes and b"\n" in block:
-            whole, _, rest = b"".join(waiting).rpartition(b"\n")
-            yield whole + b"\n"
-            waiting, size = [rest], len(rest)
-    if size:
-        yield b"".join(waiting)
 
 
 def _gather(

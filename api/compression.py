@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 
 from api import workloads
-from api.csv_points import CsvPoints, Shape
 from api.exits import CommandFailed, Exit
 from api.input_files import open_input, stem_of
+from api.parsed_files import csv_points, is_one_column, series_of, values_alone
 from tsdb import limits
-from tsdb.batch import Columns, I64s
+from tsdb.batch import Columns, F64s, I64s
 from tsdb.codec import gorilla
 from tsdb.codec.accounting import Accounting, Code, account, alp_bits_per_value
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput
+from tsdb.index.labels import Labels
 
 __all__ = ["PAPER_SHARES", "Figures", "Source", "expand", "measure", "read_file", "read_workload"]
 
@@ -55,7 +56,7 @@ class Source:
     columns: Columns
     resolution: Resolution
     timed: bool = True
-    skipped: int = 0
+    skipped: tuple[str, ...] = ()  # a sentence for each line that holds no point
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,45 +214,48 @@ def read_workload(name: str, *, seed: int = workloads.SEED) -> Source:
 
 
 def read_file(path: Path, name: str, resolution: Resolution) -> Source:
-    """CSV in any shape of `api.csv_points`, or little-endian float64 in a .bin file."""
+    """CSV with times (tsdb.parse.csv_heading), one column of values, or float64 in a .bin file."""
+    if ".bin" in path.suffixes or is_one_column(path):
+        with open_input(path) as file:
+            values = _float64s(path, file.content.read()) if ".bin" in path.suffixes else None
+            values = values_alone(file) if values is None else values
+        return _source(name, [(np.zeros(values.size, np.int64), values)], resolution, timed=False)
+    pieces: dict[Labels, list[tuple[I64s, F64s]]] = {}
+    refused: list[str] = []
     with open_input(path) as file:
-        if ".bin" in path.suffixes:
-            data = file.content.read()
-            if len(data) % 8:
-                raise InvalidInput(f"{path}: {len(data):,} bytes are no whole number of float64")
-            values = np.frombuffer(data, "<f8").astype(np.float64)
-            return _source(name, [("", np.zeros(values.size, np.int64), values)], resolution, False)
-        csv = CsvPoints(file.text(), series=stem_of(path), resolution=resolution)
-        pieces: dict[str, list[tuple[I64s, Any]]] = {}
-        skipped = 0
-        for part in csv.slices():
-            skipped += len(part.refused)
-            for run in part.runs:
-                pieces.setdefault(run.series, []).append((run.timestamps, run.values))
-    timed = csv.shape is not Shape.VALUES
-    runs = []
-    for series, parts in pieces.items():
-        values = np.concatenate([v for _, v in parts])
-        stamps = np.concatenate([t for t, _ in parts]) if timed else np.zeros(values.size, np.int64)
-        runs.append((series, stamps, values))
-    return _source(name, runs, resolution, timed, skipped)
+        points = csv_points(file, resolution, series=None, otherwise=stem_of(path), unit="auto")
+        for parsed in points:
+            refused += parsed.skipped
+            for one in series_of(parsed, refused):
+                pieces.setdefault(one.labels, []).append((one.timestamps, one.values))
+    runs = [
+        (np.concatenate([t for t, _ in parts]), np.concatenate([v for _, v in parts]))
+        for parts in pieces.values()
+    ]
+    return _source(name, runs, resolution, timed=True, skipped=tuple(refused))
+
+
+def _float64s(path: Path, data: bytes) -> F64s:
+    if len(data) % 8:
+        raise InvalidInput(f"{path}: {len(data):,} bytes are no whole number of float64")
+    return np.frombuffer(data, "<f8").astype(np.float64)
 
 
 def _source(
     name: str,
-    runs: list[tuple[str, I64s, Any]],
+    runs: list[tuple[I64s, F64s]],
     resolution: Resolution,
+    *,
     timed: bool,
-    skipped: int = 0,
+    skipped: tuple[str, ...] = (),
 ) -> Source:
-    sizes = [values.size for _, _, values in runs]
+    sizes = [values.size for _, values in runs]
     if not sum(sizes):
-        raise InvalidInput(f"{name}: no points in it")
-    offsets = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+        raise InvalidInput(f"{name}: no points in it" + (f"; {skipped[0]}" if skipped else ""))
     columns = Columns(
-        offsets,
-        np.concatenate([stamps for _, stamps, _ in runs]),
-        np.concatenate([values for _, _, values in runs]),
+        np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        np.concatenate([stamps for stamps, _ in runs]),
+        np.concatenate([values for _, values in runs]),
     )
     return Source(name, columns, resolution, timed, skipped)
 

@@ -1,7 +1,7 @@
 """Files that people hand to a command: plain, .gz or .zst, told apart by their first bytes.
 
     in   a path
-    out  lines of text or blocks of bytes, and how far the file has been read
+    out  pieces of bytes or whole lines, and how far the file has been read
 
 gzip streams. zstd is unpacked into an unnamed temporary file first, because the library at hand
 only reads whole frames into memory otherwise. `-` is standard input.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from tsdb.errors import InvalidInput
 
-__all__ = ["InputFile", "open_input", "packing_of", "stem_of"]
+__all__ = ["InputFile", "open_input", "packing_of", "stem_of", "whole_lines"]
 
 _MAGICS = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 
@@ -37,33 +37,32 @@ class InputFile:
     def read_bytes(self) -> int:
         return self._raw.tell() if self.size_bytes else 0
 
-    def text(self) -> Iterator[str]:
-        """Lines; InvalidInput where the bytes are no UTF-8 or no sound gzip."""
-        lines = io.TextIOWrapper(self.content, "utf-8", newline="")
+    def pieces(self, size_bytes: int) -> Iterator[bytes]:
+        """The content; InvalidInput where it is no sound gzip."""
         try:
-            yield from lines
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"{self.name} is not UTF-8 text: {error.reason}") from error
+            while piece := self.content.read(size_bytes):
+                yield piece
         except (EOFError, OSError, ValueError) as error:
             raise InvalidInput(f"{self.name}: {error}") from error
-        finally:
-            lines.detach()
 
-    def whole_lines(self, block_bytes: int) -> Iterator[bytes]:
-        """Blocks of about `block_bytes` that end where a line ends."""
-        rest = b""
-        try:
-            while block := self.content.read(block_bytes):
-                cut = block.rfind(b"\n") + 1
-                if not cut:
-                    rest += block
-                    continue
-                yield rest + block[:cut]
-                rest = block[cut:]
-        except (EOFError, OSError, ValueError) as error:
-            raise InvalidInput(f"{self.name}: {error}") from error
-        if rest:
-            yield rest
+    def whole_lines(self, size_bytes: int) -> Iterator[bytes]:
+        """Blocks of about `size_bytes` that end where a line ends."""
+        return whole_lines(self.pieces(size_bytes), size_bytes)
+
+
+def whole_lines(pieces: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
+    """The same bytes in blocks of about `size_bytes` that end where a line ends."""
+    waiting: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= size_bytes and b"\n" in piece:
+            whole, _, rest = b"".join(waiting).rpartition(b"\n")
+            yield whole + b"\n"
+            waiting, size = [rest], len(rest)
+    if size:
+        yield b"".join(waiting)
 
 
 @contextmanager

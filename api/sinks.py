@@ -1,6 +1,6 @@
 """Where an import goes: a directory opened in this process, or a running server.
 
-    in   blocks of JSON lines, or series with their points
+    in   blocks of JSON lines, or points that are parsed already
     out  Kept: how many points are on disk, and what was left out, in one sentence each
 
 Both keep a few requests under way, so that reading the file, fsync and applying overlap; `finish`
@@ -9,16 +9,19 @@ waits for the last of them. A point is counted only once it is durable.
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from api.encode import json_lines as json_text
+from api.parsed_files import series_of
 from api.remote import Refused, Remote
 from tsdb import limits
+from tsdb.batch import Columns, Parsed
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import TSDBError
 from tsdb.parse import json_lines
@@ -28,12 +31,12 @@ if TYPE_CHECKING:
     from tsdb.commit.request import Written
     from tsdb.database.database import Database
 
-__all__ = ["DirectorySink", "Kept", "ServerSink", "Sink", "portions"]
+__all__ = ["DirectorySink", "Kept", "ServerSink", "Sink", "halved"]
 
 UNDER_WAY_MAX = 4
 BODY_BYTES = 4 << 20
 _LINE = re.compile(r"^line (\d+)")
-POINTS_PER_PORTION = limits.POINTS_PER_REQUEST_MAX // 4
+POINT_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -55,8 +58,8 @@ class Sink(Protocol):
     def lines(self, body: bytes, lines_before: int = 0) -> None:
         """JSON lines, as api/v1/import takes them; `lines_before` came in earlier blocks."""
 
-    def series(self, runs: Iterable[Series]) -> None:
-        """Points with ticks of `resolution`."""
+    def parsed(self, points: Parsed) -> None:
+        """Points that are parsed already, with ticks of `resolution`."""
 
     def finish(self) -> Kept:
         """Wait for what is under way."""
@@ -72,24 +75,20 @@ class DirectorySink:
         self._under_way: deque[_Outcome] = deque()
 
     def lines(self, body: bytes, lines_before: int = 0) -> None:
+        parse = functools.partial(json_lines.parse, body, self.resolution)
+        self._submit(parse, len(body), lines_before)
+
+    def parsed(self, points: Parsed) -> None:
+        for part in halved(points):
+            size = part.key_bytes.size + POINT_BYTES * part.columns.points
+            self._submit(functools.partial(_given, part), size, 0)
+
+    def _submit(self, parse: Callable[[], Parsed], size_bytes: int, lines_before: int) -> None:
         while len(self._under_way) >= UNDER_WAY_MAX:
             self._take_one()
         outcome = _Outcome(lines_before)
         self._under_way.append(outcome)
-        self._database.submit(
-            lambda: json_lines.parse(body, self.resolution),
-            size_bytes=len(body),
-            done=outcome.arrive,
-        )
-
-    def series(self, runs: Iterable[Series]) -> None:
-        for portion in portions(runs):
-            written = self._database.write_many(
-                [run.labels for run in portion],
-                [run.timestamps for run in portion],
-                [run.values for run in portion],
-            )
-            self.kept.add(written.points, written.refused, written.refused_count)
+        self._database.submit(parse, size_bytes=size_bytes, done=outcome.arrive)
 
     def finish(self) -> Kept:
         while self._under_way:
@@ -140,7 +139,13 @@ class ServerSink:
             answer = error.document  # some lines were wrong, the others are kept
         self._count(answer or {}, lines_before)
 
+    def parsed(self, points: Parsed) -> None:
+        refused = list(points.skipped)
+        self.series(series_of(points, refused))
+        self.kept.add(0, refused, len(refused))
+
     def series(self, runs: Iterable[Series]) -> None:
+        """Points with ticks of `resolution`."""
         waiting: list[bytes] = []
         size = 0
         for piece in json_text.stream(runs, self.resolution):
@@ -174,19 +179,33 @@ def renumbered(sentences: Sequence[str], lines_before: int) -> list[str]:
     ]
 
 
-def portions(runs: Iterable[Series]) -> Iterator[list[Series]]:
-    """The same points in lists of at most POINTS_PER_PORTION; long runs are cut."""
-    portion: list[Series] = []
-    room = POINTS_PER_PORTION
-    for run in runs:
-        at = 0
-        while at < len(run):
-            piece = slice(at, at + room)
-            portion.append(Series(run.labels, run.timestamps[piece], run.values[piece]))
-            taken = len(portion[-1])
-            at, room = at + taken, room - taken
-            if not room:
-                yield portion
-                portion, room = [], POINTS_PER_PORTION
-    if portion:
-        yield portion
+def halved(points: Parsed) -> Iterator[Parsed]:
+    """The same points in requests of at most POINTS_PER_REQUEST_MAX, if runs are not longer."""
+    runs = points.columns.runs
+    if points.columns.points <= limits.POINTS_PER_REQUEST_MAX or runs < 2:
+        yield points
+        return
+    middle = runs // 2
+    yield from halved(_runs(points, 0, middle, points.skipped))
+    yield from halved(_runs(points, middle, runs, ()))
+
+
+def _runs(points: Parsed, low: int, high: int, skipped: tuple[str, ...]) -> Parsed:
+    offsets = points.columns.offsets
+    first, last = offsets[low], offsets[high]
+    columns = Columns(
+        offsets[low : high + 1] - first,
+        points.columns.timestamps[first:last],
+        points.columns.values[first:last],
+    )
+    return replace(
+        points,
+        key_starts=points.key_starts[low:high],
+        key_ends=points.key_ends[low:high],
+        columns=columns,
+        skipped=skipped,
+    )
+
+
+def _given(points: Parsed) -> Parsed:
+    return points

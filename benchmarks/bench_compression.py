@@ -135,9 +135,9 @@ def _nab(real: list[Figures], fine: list[Figures]) -> Iterator[str]:
 def _alp(folder: Path) -> Iterator[str]:
     yield (
         "### Floating-point columns: the ALP samples\n\nValues without timestamps "
-        "(github.com/cwida/ALP, MIT): five row groups of 131,072 and 31 columns of 1,024. The last column counts by "
-        "the ALP paper's rules, and equals what that repository's own Gorilla gives for the same "
-        "files.\n\n| row group | values | bits a value, our chunks of 512 | by the paper's rules | "
+        "(github.com/cwida/ALP, MIT): five row groups of 131,072 and 31 columns of 1,024. The last "
+        "two columns count by the ALP paper's rules: ours, and that repository's own Gorilla.\n\n"
+        "| row group | values | bits a value, our chunks of 512 | by the paper's rules | "
         "published code |\n|---|---:|---:|---:|---:|\n"
     )
     for one in files(folder / "alp" / "row_groups", Resolution.MS):

@@ -124,7 +124,8 @@ def _sources(
     for path, name in compression.names_of(compression.expand(files or ())):
         source = compression.read_file(path, name, ticks)
         if source.skipped:
-            terminal.warn(f"{path}: {source.skipped:,} lines that hold no point were left out")
+            more = f" (and {len(source.skipped) - 1:,} more)" if len(source.skipped) > 1 else ""
+            terminal.warn(f"{path}: {source.skipped[0]}{more}; left out")
         yield source
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -17,10 +17,8 @@ from api.commands.query import DEFAULT_URL, Data, End, Start, Url
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
-    from api.csv_points import Run
     from api.input_files import InputFile
     from api.sinks import Sink
-    from tsdb.query.selection import Series
 
 BLOCK_BYTES = 2 << 20
 REFUSED_SHOWN = 10
@@ -31,29 +29,13 @@ def register(app: typer.Typer) -> None:
     app.command("export")(export)
 
 
-@dataclass(slots=True)
-class _Naming:
-    """How series that a CSV file names become label sets; each name is worked out once."""
+@dataclass(frozen=True, slots=True)
+class _Csv:
+    """What the user says about CSV files."""
 
-    one: str
+    series: str | None
     labels: dict[str, str]
-    known: dict[str, Any] = field(default_factory=dict)
-
-    def of(self, name: str) -> Any:
-        """Labels, or the error that this name is."""
-        if name not in self.known:
-            self.known[name] = self._made(name)
-        return self.known[name]
-
-    def _made(self, name: str) -> Any:
-        from tsdb.errors import InvalidInput
-        from tsdb.index.labels import Labels
-        from tsdb.index.selector import parse_series
-
-        try:
-            return Labels({**parse_series(name), **self.labels})
-        except InvalidInput as error:
-            return error
+    unit: str
 
 
 def import_(
@@ -117,7 +99,7 @@ def import_(
     labels = dict(_label(text) for text in label or ())
     with _sink(data, url, resolution) as sink, terminal.progress("points") as bars:
         reports = [
-            _import_one(path, sink, bars, _Naming(series, labels), time_unit) for path in files
+            _import_one(path, sink, bars, _Csv(series or None, labels, time_unit)) for path in files
         ]
     _report(reports, time.monotonic() - began, json=json)
 
@@ -145,17 +127,18 @@ def _sink(data: Path | None, url: str, resolution: str | None) -> Iterator[Sink]
         yield ServerSink(server, server_resolution(server))
 
 
-def _import_one(path: Path, sink: Sink, bars: Any, naming: _Naming, unit: str) -> dict[str, Any]:
+def _import_one(path: Path, sink: Sink, bars: Any, said: _Csv) -> dict[str, Any]:
     """One file; returns its report."""
-    from api.input_files import open_input, stem_of
+    from api.input_files import open_input
+    from api.parsed_files import is_json
     from api.sinks import Kept
 
     sink.kept = Kept()
     began = time.monotonic()
-    naming.one = naming.one or stem_of(path)
+    reads_json = is_json(path)
     with open_input(path) as file:
         task = bars.add_task(path.name, total=file.size_bytes or None, done=0)
-        steps = _json_lines(file, sink) if _is_json(path) else _csv(file, sink, naming, unit)
+        steps = _json_lines(file, sink) if reads_json else _csv(file, path, sink, said)
         for _ in steps:
             bars.update(task, completed=file.read_bytes(), done=sink.kept.points)
         kept = sink.finish()
@@ -169,18 +152,6 @@ def _import_one(path: Path, sink: Sink, bars: Any, naming: _Naming, unit: str) -
     }
 
 
-def _is_json(path: Path) -> bool:
-    """By name, as most files say; a file without one of our endings is looked into."""
-    from api.input_files import open_input
-
-    if str(path) == "-" or {".jsonl", ".ndjson", ".json"} & set(path.suffixes):
-        return True
-    if {".csv", ".tsv"} & set(path.suffixes):
-        return False
-    with open_input(path) as file:
-        return file.content.read(1) == b"{"
-
-
 def _json_lines(file: InputFile, sink: Sink) -> Iterator[None]:
     lines_before = 0
     for block in file.whole_lines(BLOCK_BYTES):
@@ -189,31 +160,16 @@ def _json_lines(file: InputFile, sink: Sink) -> Iterator[None]:
         yield
 
 
-def _csv(file: InputFile, sink: Sink, naming: _Naming, unit: str) -> Iterator[None]:
-    from api.csv_points import CsvPoints, Shape
+def _csv(file: InputFile, path: Path, sink: Sink, said: _Csv) -> Iterator[None]:
+    from api.input_files import stem_of
+    from api.parsed_files import csv_points, with_labels
 
-    points = CsvPoints(file.text(), series=naming.one, resolution=sink.resolution, unit=unit)
-    if points.shape is Shape.VALUES:
-        raise CommandFailed(
-            f"{file.name} has one column and no times; a point needs timestamp,value", Exit.BAD_DATA
-        )
-    for part in points.slices():
-        sink.series(_named(part.runs, naming, sink))
-        sentences = [f"line {line}: {why}" for line, why in part.refused]
-        sink.kept.add(0, sentences, len(sentences))
+    parts = csv_points(
+        file, sink.resolution, series=said.series, otherwise=stem_of(path), unit=said.unit
+    )
+    for parsed in parts:
+        sink.parsed(with_labels(parsed, said.labels))
         yield
-
-
-def _named(runs: Iterable[Run], naming: _Naming, sink: Sink) -> Iterator[Series]:
-    from tsdb.query.selection import Series
-
-    for run in runs:
-        labels = naming.of(run.series)
-        if isinstance(labels, Exception):
-            why = f"{run.values.size:,} points of {run.series!r}: {labels}"
-            sink.kept.add(0, [why], int(run.values.size))
-        elif run.values.size:
-            yield Series(labels, run.timestamps, run.values)
 
 
 def _report(reports: list[dict[str, Any]], took_s: float, *, json: bool) -> None:
