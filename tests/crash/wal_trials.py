@@ -100,23 +100,31 @@ def segments_of(disk: SimulatedDisk) -> list[str]:
 
 def check_damaged(module, disk: SimulatedDisk, wanted: dict[int, bytes], loses: int) -> set[int]:
     """Nothing wrong, at most `loses` entries gone, each of them named or of the last append."""
+    lost, named = check_believed(module, disk, wanted)
+    tail = set(sorted(wanted)[-LAST_APPEND:])
+    assert len(lost) <= loses, f"lost {sorted(lost)}"
+    assert lost <= named | tail, f"lost {sorted(lost)}, named only {sorted(named)}"
+    return lost
+
+
+def check_believed(module, disk: SimulatedDisk, wanted: dict[int, bytes]) -> tuple[set, set]:
+    """Nothing wrong; what is lost is named, or the end of the log. The lost and the named."""
     log = open_wal(module, disk)
     found = {entry.seq: entry.payload for entry in log.read(1)}
     holes = log.info().holes
     named = {seq for hole in holes for seq in range(hole.first_seq, hole.last_seq + 1)}
-    tail = set(sorted(wanted)[-LAST_APPEND:])
 
     for seq, payload in found.items():
         assert payload == wanted[seq], f"wrong payload at {seq}"
-    lost = set(wanted) - set(found)
-    assert len(lost) <= loses, f"lost {sorted(lost)}"
-    assert lost <= named | tail, f"lost {sorted(lost)}, named only {sorted(named)}"
     assert not named & set(found), "named as lost, but there"
+    lost = set(wanted) - set(found)
+    quiet = lost - named
+    assert not quiet or min(quiet) > max([0, *found]), f"lost {sorted(quiet)}, not named"
 
     last = log.append([(Kind.POINTS, b"next")])
     again = open_wal(module, disk)
     assert {e.seq: e.payload for e in again.read(1)} == {**found, last: b"next"}
-    return lost
+    return lost, named
 
 
 def check_bit_flips(module, *, count: int, seed: int) -> int:

@@ -35,6 +35,8 @@ MAGIC = b"SW"
 VERSION = 1
 HEADER_BYTES = 48
 ALIGN_BYTES = 8
+SEQ_MAX = (1 << 62) - 1
+"""A billion entries a second for 146 years; more is damage that got past a checksum."""
 ANY_SEQ = (1 << 64) - 1
 
 READ_BYTES = 1 << 20
@@ -175,6 +177,7 @@ class Walk:
                 or version != VERSION
                 or length > ENTRY_BYTES_MAX
                 or step < 0
+                or dseq > seq
             ):
                 self.reason = "no record header"
                 return
@@ -260,7 +263,7 @@ def find_record(source: Source, offset: int, end: int, *, tag: int, after_seq: i
 
 def _follows(source: Source, offset: int, end: int, tag: int, after_seq: int) -> bool:
     for kind, seq, *_ in Walk(source, offset, end, tag=tag):
-        return seq >= after_seq + _STEP[kind]
+        return after_seq + _STEP[kind] <= seq < SEQ_MAX
     return False
 
 

@@ -36,7 +36,7 @@ PREALLOCATE_BYTES = 4 * MIB
 """Zeros laid out ahead of the writes: fdatasync takes 280 µs on them, 430 µs where the file grows
 with each write (ext4, p50)."""
 
-_NAME = re.compile(r"(\d{10})-(\d{20})\.log")
+_NAME = re.compile(r"(\d{10,19})-(\d{20})\.log")
 _HEADER = struct.Struct("<16sQQQ")
 _SEAL = struct.Struct("<QQ16s")
 HEADER_RECORD_BYTES = record.record_bytes(_HEADER.size)
@@ -119,7 +119,9 @@ def name_of(number: int, first_seq: int) -> str:
 def parse_name(name: str) -> tuple[int, int] | None:
     """Number and first seq; None for files that are not ours."""
     match = _NAME.fullmatch(name)
-    return (int(match[1]), int(match[2])) if match else None
+    if match is None or max(int(match[1]), int(match[2])) > record.SEQ_MAX:
+        return None
+    return int(match[1]), int(match[2])
 
 
 def is_leftover(name: str) -> bool:

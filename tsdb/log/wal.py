@@ -232,7 +232,7 @@ class Wal:
     def _adopt(self, found: Recovered) -> None:
         self._segments = tuple(found.segments)
         self._last_seq, self._durable_seq = found.last_seq, found.durable_seq
-        self._number, self._epoch = found.last_number, found.epoch + 1
+        self._number, self._epoch = found.last_number, min(found.epoch + 1, record.SEQ_MAX)
         self._unreadable = found.unreadable
         self._holes = tuple(found.holes)
         self._torn_bytes = sum(bad.end - bad.offset for bad in found.torn)

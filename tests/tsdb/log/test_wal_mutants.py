@@ -197,7 +197,7 @@ FOUND = [
     Bug(
         "old records taken after damage",
         RECORD,
-        "return seq >= after_seq + _STEP[kind]",
+        "return after_seq + _STEP[kind] <= seq < SEQ_MAX",
         "return True",
         MISDIRECTED,
     ),
