@@ -21,16 +21,17 @@ import numpy as np
 
 from tsdb import limits, overlay
 from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U8s, U32s, U64s
-from tsdb.codec.gorilla import DECODE_SLACK_BYTES, decode_chunks
+from tsdb.codec.gorilla import DECODE_SLACK_BYTES
 from tsdb.codec.resolution import Resolution
 from tsdb.head import kernels, layout
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 SIDE_POINTS_MAX = limits.SIDE_BYTES_MAX // layout.SIDE_POINT_BYTES
-# A stream takes at most 23 bytes a point; links, the page after, and the pages that a growing
-# series opens before it needs them are within these bounds (docs/decisions/0005-head-pages.md).
-POINT_ROOM_BYTES, RUN_ROOM_BYTES, GROWTH = 40, 40, 1.6
+# A point takes at most 23 bytes of stream. A page that opens takes 32 bytes, or less than a
+# quarter of what its series has by then: docs/decisions/0005-head-pages.md has the sum.
+POINT_ROOM_BYTES, RUN_ROOM_BYTES, GROWTH = 40, 40, 1.25
 REQUEST_ROOM_BYTES = (POINT_ROOM_BYTES + RUN_ROOM_BYTES) * (limits.POINTS_PER_REQUEST_MAX + 2**17)
+DROP_POINTS = 1 << 20  # points that a delete decodes at once: 16 MB of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,6 @@ class Head:
         self._side_ts = np.empty(SIDE_POINTS_MAX, np.uint64)
         self._side_bits = np.empty(SIDE_POINTS_MAX, np.uint64)
         self._side_before = np.empty(SIDE_POINTS_MAX, np.uint32)
-        self._scratch = np.zeros(64, np.uint8)
         self._cursors = np.zeros(layout.CURSORS, np.int64)
         self._cursors[layout.ARENA_END] = layout.UNIT  # page 0 means "none"
         self._cursors[layout.MIN_TS] = INT64_MAX
@@ -78,12 +78,14 @@ class Head:
         """Whether `append` has room for the worst that this batch can be."""
         if self._side_points + batch.points > SIDE_POINTS_MAX:
             return False
+        return self._arena_need(batch) <= self._arena.size
+
+    def _arena_need(self, batch: Batch) -> int:
         used = int(self._cursors[layout.ARENA_END] * GROWTH)
-        need = batch.points * POINT_ROOM_BYTES + batch.refs.size * RUN_ROOM_BYTES
-        return used + need <= self._arena.size
+        return used + batch.points * POINT_ROOM_BYTES + batch.refs.size * RUN_ROOM_BYTES
 
     def fits_drop(self) -> bool:
-        """Whether `drop` has room to write every stream again."""
+        """Whether `drop` may write every stream again without taking more memory."""
         return int(self._cursors[layout.ARENA_END] * (1 + GROWTH)) <= self._arena.size
 
     def append(self, batch: Batch) -> Appended:
@@ -105,7 +107,6 @@ class Head:
             self._side_ts,
             self._side_bits,
             self._side_before,
-            self._scratch,
         )
         grown = self._cursors - before
         return Appended(
@@ -113,41 +114,67 @@ class Head:
         )
 
     def drop(self, refs: U32s, start: int, end: int) -> int:
-        """Points of `refs` (ascending) from start to end vanish; returns how many did.
+        """Points of `refs` (ascending) from start to end vanish.
 
-        The series that lose points are written again without them, side points included.
+        Series that lie in the range as a whole are forgotten; others that lose points are
+        written again without them, side points laid over. Returns by how many `points` fell.
         """
         if not self.points or start > self.max_ts or end < self.min_ts:
             return 0
-        assert self.fits_drop()
+        before = self.points
+        whole, part, points = self._touched(refs, start, end)
+        self._forget(whole)
+        pieces = np.cumsum(points) // DROP_POINTS
+        for piece in np.unique(pieces):
+            self._cut(part[pieces == piece], start, end)
+        return before - self.points
+
+    def _touched(self, refs: U32s, start: int, end: int) -> tuple[U32s, U32s, I64s]:
+        """Refs with points in the range only, refs that may have others too, points of these."""
+        view = self.view(refs)
+        every, hit = view.side_counts(INT64_MIN, INT64_MAX), view.side_counts(start, end)
+        lines = view.lines
+        streamed = (lines[:, layout.PACKED] >> np.uint64(32)).astype(np.int64)
+        first = lines[:, layout.FIRST_TS].view(np.int64)
+        last = lines[:, layout.LAST_TS].view(np.int64)
+        held = streamed > 0
+        inside = held & (first >= start) & (last <= end) & (hit == every)
+        met = held & ~inside & (((first <= end) & (last >= start)) | (hit > 0))
+        return refs[inside], refs[met], (streamed + every)[met]
+
+    def _cut(self, refs: U32s, start: int, end: int) -> None:
         columns = self.view(refs).read(INT64_MIN, INT64_MAX)
-        every = np.ones(refs.size, np.bool_)
-        left = overlay.without(columns, every, start, end)
-        lost = np.flatnonzero(np.diff(columns.offsets) != np.diff(left.offsets))
-        if not lost.size:
-            return 0
+        left = overlay.without(columns, np.ones(refs.size, np.bool_), start, end)
+        counts = np.diff(left.offsets)
+        lost = np.flatnonzero(np.diff(columns.offsets) != counts)
+        rest = overlay.gather(left, left.offsets[:-1][lost], counts[lost])
         self._forget(refs[lost])
-        counts = np.diff(left.offsets)[lost]
-        rewritten = overlay.gather(left, left.offsets[:-1][lost], counts)
-        self.append(Batch(refs[lost], rewritten, SeriesDefinitions.none()))
-        return columns.points - left.points
+        batch = Batch(refs[lost], rest, SeriesDefinitions.none())
+        self._grow_arena(self._arena_need(batch))
+        self.append(batch)
 
     def _forget(self, refs: U32s) -> None:
+        """Series without points, as if they had never had any. Their pages stay unused."""
         lines = self._lines.reshape(-1, layout.LINE_WORDS)
         gone = lines[refs, layout.PACKED] >> np.uint64(32)
-        sides = np.empty(refs.size, np.int64)
-        copied = self.view(refs)
-        side_points = copied.count_side(INT64_MIN, INT64_MAX, sides)
         self._cursors[layout.POINTS] -= int(gone.sum())
-        self._cursors[layout.LATE] -= side_points
+        self._cursors[layout.LATE] -= self.view(refs).side_counts(INT64_MIN, INT64_MAX).sum()
         lines[refs] = 0
+
+    def _grow_arena(self, need: int) -> None:
+        if need <= self._arena.size:
+            return
+        grown = np.empty(need + self._arena.size // 2, np.uint8)
+        used = int(self._cursors[layout.ARENA_END])
+        grown[:used] = self._arena[:used]
+        self._arena = grown  # views keep the arena they were made with
 
     def _grow_lines(self, refs: int) -> None:
         if refs * layout.LINE_WORDS <= self._lines.size:
             return
         grown = _aligned_lines(refs * 2)
         grown[: self._lines.size] = self._lines
-        self._lines = grown  # readers hold copies of the lines they use
+        self._lines = grown  # views hold copies of the lines they use
 
     # --- reading -------------------------------------------------------------------------------
 
@@ -204,7 +231,7 @@ class Head:
             encoded_bytes=encoded,
             arena_used_bytes=self.arena_used_bytes,
             side_bytes=self.side_bytes,
-            memory_bytes=series * 64 + self.arena_used_bytes + self.side_bytes,
+            memory_bytes=series * layout.LINE_BYTES + self.arena_used_bytes + self.side_bytes,
         )
 
 
@@ -219,45 +246,52 @@ class HeadView:
         self._side = side
         self._resolution = resolution
 
+    @property
+    def lines(self) -> U64s:
+        """Copied state lines, a row a series (tsdb.head.layout)."""
+        return self._lines.reshape(-1, layout.LINE_WORDS)
+
     def read(self, start: int, end: int) -> Columns:
         """Run i: points of series i with start <= timestamp <= end, ascending, last write wins."""
-        streams = overlay.clip(self._streams(start, end), start, end, in_place=True)
         side = self._side_columns(start, end)
-        return streams if side is None else overlay.overlay([streams, side])
+        room = np.empty(3, np.int64)
+        kernels.measure_read(self._lines, side.offsets, start, end, room)
+        points, chunk_bytes, alone = room.tolist()
+        offsets = np.empty(side.runs + 1, np.int64)
+        timestamps, bits = np.empty(points, np.int64), np.empty(points, np.uint64)
+        verdict = kernels.read(
+            self._lines,
+            self._arena,
+            self._resolution.packed_widths,
+            start,
+            end,
+            side.offsets,
+            side.timestamps,
+            side.values.view(np.uint64),
+            np.zeros(chunk_bytes + DECODE_SLACK_BYTES, np.uint8),
+            np.empty(alone, np.int64),
+            np.empty(alone, np.uint64),
+            offsets,
+            timestamps,
+            bits,
+        )
+        assert verdict < 0, f"stream {verdict} of a view is not what was appended"
+        kept = int(offsets[-1])
+        return Columns(offsets, timestamps[:kept], bits[:kept].view(np.float64))
 
-    def _streams(self, start: int, end: int) -> Columns:
-        """Whole streams of the series whose range meets start to end."""
-        lines = self._lines.reshape(-1, layout.LINE_WORDS)
-        counts = (lines[:, layout.PACKED] >> np.uint64(32)).astype(np.int64)
-        first = lines[:, layout.FIRST_TS].view(np.int64)
-        last = lines[:, layout.LAST_TS].view(np.int64)
-        met = (counts > 0) & (first <= end) & (last >= start)
-        chosen = lines if met.all() else lines[met]
-        wanted = np.ascontiguousarray(chosen).reshape(-1)
-        sizes = np.empty(chosen.shape[0], np.int64)
-        total = int(kernels.measure_streams(wanted, sizes))
-        ends = np.cumsum(sizes)
-        data = np.zeros(total + DECODE_SLACK_BYTES, np.uint8)
-        kernels.collect_streams(wanted, self._arena, ends - sizes, data)
-        columns = decode_chunks(data, ends - sizes, ends, counts[met], self._resolution)
-        offsets = np.zeros(counts.size + 1, np.int64)
-        np.cumsum(np.where(met, counts, 0), out=offsets[1:])
-        return Columns(offsets, columns.timestamps, columns.values)
-
-    def count_side(self, start: int, end: int, counts: I64s) -> int:
-        """Fill counts[i] with the side points of series i in the range; returns their sum."""
+    def side_counts(self, start: int, end: int) -> I64s:
+        """Side points of each series with start <= timestamp <= end, hidden ones too."""
         side_ts, _, before = self._side
-        total: int = kernels.count_side(self._lines, side_ts, before, start, end, counts)
-        return total
+        counts = np.empty(self.lines.shape[0], np.int64)
+        kernels.count_side(self._lines, side_ts, before, start, end, counts)
+        return counts
 
-    def _side_columns(self, start: int, end: int) -> Columns | None:
-        """Side points, ascending, the last in log order kept; None when there are none."""
-        if not (self._lines[layout.CHAIN :: layout.LINE_WORDS] >> np.uint64(32)).any():
-            return None
-        runs = self._lines.size // layout.LINE_WORDS
-        counts = np.empty(runs, np.int64)
-        if not self.count_side(start, end, counts):
-            return None
+    def _side_columns(self, start: int, end: int) -> Columns:
+        """Side points, ascending, the last in log order kept."""
+        runs = self.lines.shape[0]
+        if not (self.lines[:, layout.CHAIN] >> np.uint64(32)).any():
+            return overlay.empty(runs)
+        counts = self.side_counts(start, end)
         offsets = np.zeros(runs + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
         stamps, bits = np.empty(offsets[-1], np.uint64), np.empty(offsets[-1], np.uint64)
@@ -265,7 +299,7 @@ class HeadView:
         run = np.repeat(np.arange(runs), counts)
         order = np.lexsort((stamps.view(np.int64), run))  # stable: log order among equals
         stamps, run = stamps[order], run[order]
-        kept = np.append((np.diff(run) != 0) | (stamps[1:] != stamps[:-1]), True)
+        kept = np.append((np.diff(run) != 0) | (stamps[1:] != stamps[:-1]), True)[: run.size]
         np.cumsum(np.bincount(run[kept], minlength=runs), out=offsets[1:])
         values = bits[order][kept].view(np.float64)
         return Columns(offsets, stamps[kept].view(np.int64), values)
@@ -274,5 +308,5 @@ class HeadView:
 def _aligned_lines(refs: int) -> U64s:
     """Zeroed lines that start on a cache line; memory is touched when used."""
     words = np.zeros(refs * layout.LINE_WORDS + layout.LINE_WORDS, np.uint64)
-    skip = (-words.ctypes.data % 64) // 8
+    skip = (-words.ctypes.data % layout.LINE_BYTES) // 8
     return words[skip : skip + refs * layout.LINE_WORDS]

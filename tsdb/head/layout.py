@@ -11,23 +11,27 @@ Word of a line:
     2 LAST_BITS    value bits of the newest point
     3 FIRST_TS     timestamp of the stream's oldest point
     4 POS          arena byte that the next bit goes to
-    5 PACKED       lead | trail << 8 | pending bits << 16 | pending byte << 24 | points << 32
+    5 PACKED       lead | trail << 8 | pending bits << 16 | HIDDEN | pending byte << 24
+                   | points << 32; HIDDEN: a side point lies over the newest point
     6 PAGE         end of the open page | its ordinal << 48
     7 CHAIN        first page / UNIT | newest side point + 1 << 32
 
-Pages grow with the series (four each of 32, 64, 128, 256 bytes, then 512), so a short series
-wastes little and a long one links rarely: docs/decisions/0005-head-pages.md. A page is filled to
-its last byte; bits that do not make a byte yet stay in the line.
+Page number n of a series has 32 * max(n // 4, 1) bytes: a short series wastes little, a long one
+links rarely, and how much a stream holds follows from the ordinal of its open page alone. A page
+is filled to its last byte; bits that do not make a byte yet stay in the line. Why these sizes:
+docs/decisions/0005-head-pages.md.
 """
 
 from __future__ import annotations
 
 LINE_WORDS = 8
+LINE_BYTES = LINE_WORDS * 8
 LAST_TS, DELTA, LAST_BITS, FIRST_TS, POS, PACKED, PAGE, CHAIN = range(LINE_WORDS)
+HIDDEN = 1 << 23
 
 UNIT = 32  # pages start at multiples of this; links count in it
 LINK_BYTES = 4
-PAGE_BYTES_MIN, PAGE_DOUBLINGS, PAGES_A_SIZE = 32, 4, 4
+PAGES_A_SIZE = 4
 SIDE_POINT_BYTES = 20
 
 # Cursors: counters that the append kernel keeps in one int64 array.
@@ -37,10 +41,16 @@ CURSORS = 8
 
 def page_bytes(ordinal: int) -> int:
     """Size of a series' page number `ordinal`, link included."""
-    return PAGE_BYTES_MIN << min(ordinal // PAGES_A_SIZE, PAGE_DOUBLINGS)
+    return UNIT * max(ordinal // PAGES_A_SIZE, 1)
 
 
-assert LINE_WORDS * 8 == 64
-assert page_bytes(0) == 32
-assert page_bytes(100) == 512
-assert UNIT == PAGE_BYTES_MIN, "every page size is a multiple of the unit"
+def pages_before_bytes(ordinal: int) -> int:
+    """Sizes of a series' pages before page `ordinal`, links included."""
+    if ordinal < PAGES_A_SIZE:
+        return UNIT * ordinal
+    full, rest = divmod(ordinal, PAGES_A_SIZE)
+    return UNIT * (PAGES_A_SIZE + PAGES_A_SIZE * full * (full - 1) // 2 + rest * full)
+
+
+assert LINE_BYTES == 64
+assert pages_before_bytes(1 << 16) > 1 << 33, "the ordinal has 16 bits: more than any arena"
