@@ -1,7 +1,7 @@
 """User regexes: google-re2, fully anchored, `.` matches newlines too, as in Prometheus 3.
 
     in   pattern text
-    out  Pattern: literals or affixes where no engine is needed, else RE2 value by value or at once
+    out  Pattern: literals or affixes where no engine is needed, else RE2, value by value or at once
 
 Most patterns of dashboards are not regexes at all: `a|b|c` from a multi-value variable, `api.*`,
 `.+`. Those are recognised here and never reach the engine. Python's own engine never sees a
@@ -14,17 +14,21 @@ when values are joined by newlines and scanned at once. Compiled patterns are ke
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import re2
 
 from tsdb import limits
+from tsdb.batch import I64s
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.quoting import shown
 
 __all__ = ["Affixes", "Pattern"]
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 PATTERNS_KEPT = 64
 ENGINE_BYTES_MAX = 4 << 20  # of one compiled pattern; past it RE2 gets slower, never wrong
@@ -91,35 +95,26 @@ class Pattern:
             return self.affixes.match(value)
         return self._engine.fullmatch(value) is not None
 
-    def judge(self, values: Sequence[bytes]) -> list[bool]:
-        """`match` of each value; those that a line cannot hold are matched on their own."""
-        if self._scanner is None:
-            return [self.match(value) for value in values]
-        verdicts = [False] * len(values)
-        lines: dict[int, bytes] = {}
-        size = 0
-        for i, value in enumerate(values):
-            if not value or b"\n" in value:
-                verdicts[i] = self.match(value)
-                continue
-            lines[i] = value
-            size += len(value)
-            if size > SCAN_BYTES:
-                self._scan(lines, verdicts)
-                lines, size = {}, 0
-        self._scan(lines, verdicts)
-        return verdicts
+    def judge(self, text: bytes, offsets: I64s) -> Bools:
+        """`match` of many values; value i is `text[offsets[i] : offsets[i + 1] - 1]`.
 
-    def _scan(self, lines: dict[int, bytes], verdicts: list[bool]) -> None:
-        if not lines:
-            return  # else an empty text would stand for one empty line
-        starts: dict[int, int] = {}
-        position = 0
-        for i, line in lines.items():
-            starts[position] = i
-            position += len(line) + 1
-        for match in self._scanner.finditer(b"\n".join(lines.values())):
-            verdicts[starts[match.start()]] = True
+        After each value stands a newline. One scan for all where that is possible: no value
+        holds a newline or is empty, and the pattern means the same on a line of many.
+        """
+        count = offsets.size - 1
+        if self._scanner is None or text.count(b"\n") != count or np.any(np.diff(offsets) == 1):
+            values = (text[offsets[i] : offsets[i + 1] - 1] for i in range(count))
+            return np.fromiter((self.match(value) for value in values), np.bool_, count)
+        verdicts = np.zeros(count, np.bool_)
+        low = 0
+        while low < count:
+            high = max(low + 1, int(np.searchsorted(offsets, offsets[low] + SCAN_BYTES)) - 1)
+            lines = text[offsets[low] : offsets[high] - 1]
+            starts = [match.start() for match in self._scanner.finditer(lines)]
+            found = np.searchsorted(offsets[low:high], np.asarray(starts, np.int64) + offsets[low])
+            verdicts[low + found] = True
+            low = high
+        return verdicts
 
 
 def _compiled(text: str, **settings: bool) -> Any:

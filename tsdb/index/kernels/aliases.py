@@ -1,0 +1,85 @@
+"""From a sender's own bytes to a ref, without making them canonical.
+
+    in   byte ranges in whatever form a sender uses
+    out  refs
+
+Entries: slots u64 (as in `tsdb.index.kernels`), at u64 (offset << 16 | size), refs u32, text u8.
+used i64: entries, bytes of text.
+
+Price: 60 ns a lookup of 250 cached bytes.
+"""
+
+import numpy as np
+
+from tsdb.codec.bits import prefetch_read
+from tsdb.index.kernels import I64S_IN, U8S_IN, U32S_IN, inlined
+from tsdb.index.kernels.hashing import HALF, LOW, same_bytes, tag_range
+from tsdb.index.kernels.tables import ABSENT, slot_of
+from tsdb.jit import kernel
+
+ALIASES = "Tuple((u8[::1], u8[::1], u4[::1], u1[::1]))"
+AHEAD = 32
+SIZE_MAX = 0xFFFF
+
+
+@inlined
+def find_alias(aliases, tag, data, start, size):
+    slots, at, _, text = aliases
+    mask = np.int64(slots.size - 1)
+    i = tag & mask
+    while True:
+        slot = slots[i]
+        if slot == np.uint64(0):
+            return i, np.int64(-1)
+        if np.int64(slot >> HALF) == tag:
+            entry = np.int64(slot & LOW) - 1
+            place = at[entry]
+            if np.int64(place & np.uint64(0xFFFF)) == size and same_bytes(
+                text, np.int64(place >> np.uint64(16)), data, start, size
+            ):
+                return i, entry
+        i = (i + 1) & mask
+
+
+@kernel(f"void({ALIASES}, u8[::1], {U8S_IN}, {I64S_IN}, {I64S_IN}, u4[::1])")
+def lookup_aliases(aliases, seeds, data, starts, ends, out):
+    """Refs of the ranges `data[starts[i]:ends[i]]`; ABSENT where none is known."""
+    slots, _, refs, _ = aliases
+    mask = np.int64(slots.size - 1)
+    for base in range(0, starts.size, AHEAD):
+        top = min(base + AHEAD, starts.size)
+        for i in range(base, top):
+            tag = np.int64(0)
+            if 0 <= starts[i] <= ends[i] <= data.size:
+                tag = tag_range(data, starts[i], ends[i] - starts[i], seeds)
+            out[i] = np.uint32(tag)
+            prefetch_read(slots, (tag & mask) * 8)
+        for i in range(base, top):
+            size = ends[i] - starts[i]
+            entry = np.int64(-1)
+            if 0 <= starts[i] <= ends[i] <= data.size and size <= SIZE_MAX:
+                _, entry = find_alias(aliases, np.int64(out[i]), data, starts[i], size)
+            out[i] = ABSENT if entry < 0 else refs[entry]
+
+
+@kernel(f"void({ALIASES}, u8[::1], i8[::1], {U8S_IN}, {I64S_IN}, {U32S_IN})")
+def add_aliases(aliases, seeds, used, data, offsets, refs):
+    """Entries for `data[offsets[i]:offsets[i + 1]]`; a known range gets the new ref.
+
+    The caller made room for all of them.
+    """
+    slots, at, known, text = aliases
+    for i in range(refs.size):
+        start = offsets[i]
+        size = offsets[i + 1] - start
+        tag = tag_range(data, start, size, seeds)
+        place, entry = find_alias(aliases, tag, data, start, size)
+        if entry < 0:
+            entry = used[0]
+            at[entry] = np.uint64(used[1]) << np.uint64(16) | np.uint64(size)
+            for k in range(size):
+                text[used[1] + k] = data[start + k]
+            slots[place] = slot_of(tag, entry)
+            used[0] = entry + 1
+            used[1] += size
+        known[entry] = refs[i]
