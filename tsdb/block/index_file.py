@@ -107,7 +107,7 @@ class IndexFile:
                 min(size, header.meta.index_bytes),
                 f"index has {size} bytes, its header says {header.meta.index_bytes}",
             )
-        self._rows = np.frombuffer(table, SECTION)
+        self.rows = np.frombuffer(table, SECTION)
         return header
 
     def _front(self, head: bytes) -> tuple[Header, bytes]:
@@ -134,7 +134,7 @@ class IndexFile:
 
     def read(self, kind: Kind) -> U64s:
         """The numbers of a section, from the first copy that holds."""
-        rows = self._rows[self._rows["kind"] == kind]
+        rows = self.rows[self.rows["kind"] == kind]
         failure: CorruptionError | None = None
         for row in rows:
             try:
@@ -163,7 +163,7 @@ class IndexFile:
                 self._front(front) if copy == "front" else self._back(self.meta.index_bytes)
             except (CorruptionError, NewerFormat) as error:
                 found.append(_as_damage(error, self.path))
-        for row in self._rows:
+        for row in self.rows:
             try:
                 self._read_row(row)
             except CorruptionError as error:

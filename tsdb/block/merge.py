@@ -10,7 +10,7 @@ and that have not carried it out yet.
 The sources stay as they are: whoever holds them may go on reading, and unlinks them once a
 manifest names the new block instead. A damaged source raises CorruptionError: merging around
 damage would make it look whole.
-Price: 25 ns a point.
+Price: benchmarks/bench_block.py, some 30 ns a point.
 """
 
 from __future__ import annotations

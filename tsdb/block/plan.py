@@ -12,8 +12,8 @@ output: nothing that is left out may be newer than one member and older than ano
 output's seq range is disjoint from that of every block it overlaps, and "newest seq wins" has
 one answer. Blocks of the same flush stay together wherever that matters.
 
-Reading a dozen blocks of a day costs 0.1 ms each before the first point; merging costs 25 ns a
-point. A point is rewritten about once a level: five times for 20 days.
+Reading a dozen blocks of a day costs 0.1 ms each before the first point; merging costs some
+30 ns a point. A point is rewritten about once a level: five times for 20 days.
 """
 
 from __future__ import annotations

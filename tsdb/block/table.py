@@ -36,6 +36,7 @@ class ChunkTable:
 
     def select(self, refs: U32s, start: int, end: int) -> Selected:
         """Chunks of `refs` (ascending) that may hold points from start to end."""
+        refs = np.ascontiguousarray(refs)
         lows, counts = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
         total = kernels.select_chunks(
             refs, self.refs, self.firsts, self.min_ts, self.max_ts, start, end, lows, counts

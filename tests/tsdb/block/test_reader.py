@@ -194,7 +194,7 @@ def test_a_wrecked_index_is_named_as_a_whole(tmp_path: Path) -> None:
     files, path = written(tmp_path, model)
     block = Block.open(files, path)
     whole = bytearray((path / INDEX).read_bytes())
-    for row in block.index._rows:
+    for row in block.index.rows:
         if row["kind"] == 6:  # BYTES
             whole[int(row["offset"])] ^= 1
     (path / INDEX).write_bytes(whole)

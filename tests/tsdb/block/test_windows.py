@@ -91,7 +91,7 @@ def test_a_flush_makes_few_blocks_at_the_smallest_level_that_can(
 
 
 def test_a_stray_point_does_not_widen_the_windows() -> None:
-    """One clock stuck in 1970 must not put today's data into windows of two years."""
+    """One clock stuck in 1970 must not put today's data into windows of 4.5 years."""
     stamps = [0, 1_700_000_000_000, 1_700_000_010_000]
 
     assert choose_level(Resolution.MS, (0, stamps[-1]), lambda: [one_run(stamps)]) == 0
