@@ -83,26 +83,32 @@ class Application:
                 await exchange.answer(await write(self._node, exchange))
                 return
         if method == "OPTIONS":
-            await exchange.answer(self._options(scope))
+            await exchange.answer(self._options(path.decode("ascii")))
             return
-        if method == "HEAD":
-            scope = {**scope, "method": "GET"}  # the server drops the body
+        # Routes match the path as it came: decoded, a key may hold what no route expects. A HEAD
+        # is a GET whose body the server drops.
+        scope = {
+            **scope,
+            "path": path.decode("ascii"),
+            "method": "GET" if method == "HEAD" else method,
+        }
         await self.api(scope, exchange.receive, exchange.send)
         route = scope.get("route")
         if isinstance(route, Route):
             exchange.route = route.path_format
 
-    def _options(self, scope: Scope) -> Answer:
-        allowed = methods_of(self._routes, None if scope["path"] == "*" else scope["path"])
+    def _options(self, path: str) -> Answer:
+        allowed = methods_of(self._routes, None if path == "*" else path)
         if not allowed:
-            raise NotFound(_nothing_at(scope["path"]))
+            raise NotFound(_nothing_at(path))
         return Answer(status=204, headers=[(b"allow", ", ".join(allowed).encode())])
 
     def _note(self, exchange: Exchange, seconds: float) -> None:
         """Count it, and log what an operator would ask about."""
         status, method = exchange.status, exchange.scope["method"]
         self._metrics.observe(exchange.route, method, status, seconds)
-        wanted = self._node.settings.access_log or seconds >= SLOW_S or status >= 500
+        # A 503 while starting or too busy is counted, not logged: clients repeat it by the second.
+        wanted = self._node.settings.access_log or seconds >= SLOW_S or status == 500
         if wanted and status:
             took_ms = round(seconds * 1e3, 3)
             LOG.info("request", status=status, took_ms=took_ms, **_facts(exchange))

@@ -9,6 +9,7 @@ refused connection. Replay can be given up at any entry: recovery may be interru
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from api.ingest import Ingest
 from api.logs import LOG
 from api.readers import Readers
 from api.settings import Settings
+from api.warming import kernel_modules
 from tsdb import limits
 from tsdb.errors import StorageFailed, Unavailable
 
@@ -91,6 +93,8 @@ class Node:
         """Open the database; blocks until the log is replayed. Raises what keeps it closed."""
         import tsdb
 
+        for name in kernel_modules():  # no first request pays for them
+            importlib.import_module(name)
         settings = self.settings
         options: dict[str, Any] = {
             "memory_limit_bytes": settings.memory_limit_bytes,

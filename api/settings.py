@@ -5,7 +5,7 @@
 
 Sizes are read as people write them (512MiB, 2GB), durations too (30d, 1h30m, 500ms). The TOML
 file is named by --config or SILVERBACK_CONFIG and holds the field names at its top level. Every
-field is described in docs/how-to/run-a-server.md; a test compares the two.
+field is described in docs/reference/settings.md, which is made from it.
 
 The sources are joined here rather than by pydantic-settings, so that an error can say which of
 them it means and a misspelt variable is not passed over.

@@ -1,7 +1,7 @@
 """Reference pages that are made from code, so that they cannot lie.
 
-    in   api.cli, api.exits, api.settings, tsdb.limits, docs/decisions/*.md
-    out  docs/reference/{cli,limits,settings}.md, docs/decisions/README.md
+    in   api.cli, api.exits, api.settings, api.app, tsdb.limits, docs/decisions/*.md
+    out  docs/reference/{cli,http,limits,settings}.md, docs/decisions/README.md
 
 Run: python -m docs.render           writes the pages
      python -m docs.render --check   fails when one of them is stale
@@ -211,8 +211,15 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def http() -> str:
+    from docs.http_reference import http as page
+
+    return page(MADE.format(source="`api/routes/examples.py`"))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "reference/cli.md": cli,
+    "reference/http.md": http,
     "reference/limits.md": limits,
     "reference/settings.md": settings,
     "decisions/README.md": decisions,

@@ -57,6 +57,15 @@ WRITTEN_SCHEMA = {
         "refused_count": {"type": "integer"},
     },
 }
+LISTING_SCHEMA = {
+    "type": "object",
+    "required": ["status", "keys", "next"],
+    "properties": {
+        "status": {"const": "success"},
+        "keys": {"type": "array", "items": {"type": "string"}},
+        "next": {"type": ["string", "null"]},
+    },
+}
 REFUSALS = {
     400: "The request is wrong; `error` names the culprit.",
     403: "Where the request comes from, it may not be made.",
@@ -142,7 +151,11 @@ WRITE_KEY: dict[str, Any] = {
         },
     ),
 }
-WRITE_KEY_POST = WRITE_KEY | {"operation_id": "write_points_post", "summary": "The same as PUT"}
+WRITE_KEY_POST = WRITE_KEY | {
+    "operation_id": "write_points_post",
+    "summary": "The same as PUT",
+    "description": "For clients that only know POST.",
+}
 READ_KEY: dict[str, Any] = {
     "tags": ["keys"],
     "summary": "Read points of one series",
@@ -186,13 +199,14 @@ DELETE_KEY: dict[str, Any] = {
 LIST_KEYS: dict[str, Any] = {
     "tags": ["keys"],
     "summary": "List keys",
-    "description": "Keys of series in the order of their labels, page by page: `next` is what "
+    "description": "Keys of series in a fixed order, page by page: `next` is what "
     "`after` wants for the page that follows, null on the last.",
     "operation_id": "list_keys",
     "responses": {
         200: _json(
             "One page.",
-            {"status": "success", "keys": ["sensors/kitchen/temp", 'cpu{host="a"}'], "next": None},
+            {"status": "success", "keys": ["sensors/kitchen/temp", 'cpu{host="a"}']},
+            LISTING_SCHEMA,
         ),
         **_refusals(400, 422),
     },

@@ -172,8 +172,8 @@ def listing(database: Database, *, query: ListQuery, exchange: Exchange) -> Answ
 def declare(app: FastAPI, node: Node) -> None:
     """The routes as FastAPI knows them."""
 
-    @app.put("/kv/{key:path}", **examples.WRITE_KEY)
     @app.post("/kv/{key:path}", **examples.WRITE_KEY_POST)
+    @app.put("/kv/{key:path}", **examples.WRITE_KEY)
     async def write_points(
         key: Key, request: Request, query: Annotated[WriteQuery, Query()]
     ) -> Response:

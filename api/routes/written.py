@@ -1,7 +1,7 @@
 """What a write's outcome is to a client.
 
     in   Written
-    out  Answer: all kept (success), some kept (partial), or some refused by a limit (429)
+    out  Answer: all kept (success), some kept (partial), or new series refused for now (429)
 
 `points` are kept and as durable as `durable` says; `refused` has a sentence for each line or point
 that is not, as far as REFUSALS_TOLD_MAX goes, and `refused_count` counts them all. A request of
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["answer_of"]
 
+TOO_MANY_REQUESTS = 429  # the sender should come again; no other limit is a matter of time
+
 
 def answer_of(written: Written) -> Answer:
     durable = b"true" if written.durable else b"false"
@@ -39,6 +41,7 @@ def answer_of(written: Written) -> Answer:
     }
     if written.limit is not None:
         refused = refusal(written.limit)
-        return Answer(refused.body(**kept), refused.status, headers=refused.headers)
+        if refused.status == TOO_MANY_REQUESTS:
+            return Answer(refused.body(**kept), refused.status, headers=refused.headers)
     document = {"status": "partial", **kept}
     return Answer(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))

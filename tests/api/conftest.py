@@ -23,6 +23,7 @@ from api.server import HEADERS, Server
 from api.settings import load
 
 WAIT_S = 30
+OPEN_S = 240  # kernels that changed are compiled first
 
 
 @dataclass
@@ -202,7 +203,7 @@ def start_server(data: Path, **settings: Any) -> Running:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + OPEN_S
     while server.node.state is State.STARTING and time.monotonic() < deadline:
         if ended.wait(0.005):
             break

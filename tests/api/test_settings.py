@@ -12,8 +12,6 @@ from api import settings
 from api.settings import Settings
 from tsdb.errors import InvalidInput
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-a-server.md"
-
 
 def load(
     flags: dict[str, object] | None = None, config: Path | None = None, **environ: str

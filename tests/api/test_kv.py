@@ -1,0 +1,513 @@
+"""/kv over HTTP, against a whole server: what is written comes back, exactly, in every form."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+import struct
+import zlib
+from typing import Any
+from urllib.parse import quote
+
+import cramjam
+import numpy as np
+import polars
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+T = 1_700_000_000
+
+
+def key(text: str) -> str:
+    return "/kv/" + quote(text, safe="/")
+
+
+# --- writing and reading ---------------------------------------------------------------------
+
+
+def test_what_is_written_is_read(server: Any) -> None:
+    written = server("PUT", key("kv/simple"), [[T, 21.5], [T + 0.25, -0.0]])
+
+    assert written.status == 200
+    assert written.json == {
+        "status": "success", "points": 2, "seq": written.json["seq"], "durable": True,
+    }  # fmt: skip
+    assert server.get(key("kv/simple")).points == [[T, 21.5], [T + 0.25, -0.0]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [[T, 1], [T + 1, 2]],
+        {"timestamps": [T, T + 1], "values": [1, 2]},
+        [["2023-11-14T22:13:20Z", 1], ["2023-11-14T23:13:21.000+01:00", 2]],
+    ],
+    ids=["pairs", "columns", "RFC 3339"],
+)
+def test_points_may_be_written_in_several_forms(server: Any, body: Any) -> None:
+    path = key(f"kv/forms/{type(body).__name__}/{len(str(body))}")
+
+    assert server("POST", path, body).json["points"] == 2
+    assert server.get(path).points == [[T, 1], [T + 1, 2]]
+
+
+def test_a_bare_number_means_now(server: Any) -> None:
+    assert server("PUT", key("kv/now"), 7).status == 200
+
+    ((stamp, value),) = server.get(key("kv/now") + "?start=now-1m&end=now").points
+    assert value == 7
+    assert stamp > T
+
+
+def test_the_last_write_wins_and_order_does_not_matter(server: Any) -> None:
+    server("PUT", key("kv/order"), [[T + 5, 5], [T + 1, 1], [T + 3, 3]])
+    server("PUT", key("kv/order"), [[T + 3, 33]])
+
+    assert server.get(key("kv/order")).points == [[T + 1, 1], [T + 3, 33], [T + 5, 5]]
+
+
+patterns = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0.0, -0.0, 5e-324, 1e308])
+)
+
+
+@given(st.dictionaries(st.integers(0, 10**6), patterns, min_size=1, max_size=30))
+@settings(max_examples=25, deadline=None)
+def test_values_come_back_bit_for_bit(server: Any, points: dict[int, float]) -> None:
+    path = key("kv/bits")
+    server("DELETE", path)
+    server("PUT", path, [[T + ms / 1000, v] for ms, v in points.items()])
+
+    found = server.get(path).points
+    assert [round((t - T) * 1000) for t, _ in found] == sorted(points)
+    expected = [points[ms] for ms in sorted(points)]
+    assert [struct.pack("d", v) for _, v in found] == [struct.pack("d", v) for v in expected]
+
+
+def test_values_json_has_no_numbers_for(server: Any) -> None:
+    server("PUT", key("kv/special"), [[T, "NaN"], [T + 1, "+Inf"], [T + 2, "-Inf"]])
+
+    assert server.get(key("kv/special")).points == [[T, "NaN"], [T + 1, "+Inf"], [T + 2, "-Inf"]]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a", "a/b/c", "/leading", "trailing/", "a//b", "with space", "ünï/cødé", "100%", "a?b#c",
+     "a+b", "dots.and-dashes", "..", "a,b=c", 'quo"te', "new\nline", "__name__", "x" * 4096],
+)  # fmt: skip
+def test_any_name_is_a_key(server: Any, name: str) -> None:
+    path = "/kv/" + quote(name, safe="")
+    assert server("PUT", path, [[T, 1]]).status == 200
+
+    reply = server.get(path)
+    assert reply.points == [[T, 1]]
+    assert reply.json["key"] == name
+
+
+def test_labels_make_a_series_of_their_own(server: Any) -> None:
+    """A key means exactly its labels: neither fewer nor more."""
+    server("PUT", key("lab"), [[T, 0]])
+    server("PUT", key('lab{host="a"}'), [[T, 1]])
+    server("PUT", key('lab{host="a",core="0"}'), [[T, 2]])
+    server("PUT", key('lab{core="0"}'), [[T, 3]])
+
+    assert server.get(key("lab")).points == [[T, 0]]
+    assert server.get(key('lab{ host = "a" }')).points == [[T, 1]]
+    assert server.get(key('lab{core="0",host="a"}')).points == [[T, 2]]
+    assert server.get(key('{__name__="lab",core="0"}')).points == [[T, 3]]
+    assert server("DELETE", key('lab{host="a"}')).json["series"] == 1
+    assert server.get(key('lab{host="a"}')).points == []
+    assert server.get(key('lab{core="0",host="a"}')).points == [[T, 2]]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "snappy", "deflate", "identity"])
+def test_bodies_may_be_compressed(server: Any, encoding: str) -> None:
+    plain = json.dumps([[T + i, i] for i in range(100)]).encode()
+    encoders: dict[str, Any] = {
+        "gzip": gzip.compress,
+        "zstd": lambda b: bytes(cramjam.zstd.compress(b)),
+        "snappy": lambda b: bytes(cramjam.snappy.compress_raw(b)),
+        "deflate": zlib.compress,
+        "identity": bytes,
+    }
+    path = key(f"kv/encoded/{encoding}")
+
+    written = server("PUT", path, encoders[encoding](plain), Content_Encoding=encoding)
+
+    assert written.json["points"] == 100
+    assert len(server.get(path).points) == 100
+
+
+@pytest.mark.parametrize(("ack", "durable"), [("disk", True), ("applied", True), ("memory", None)])
+def test_an_ack_can_be_chosen(server: Any, ack: str, durable: bool | None) -> None:
+    path = key(f"kv/ack/{ack}")
+    written = server("PUT", f"{path}?ack={ack}", [[T, 1]])
+
+    assert written.status == 200
+    assert durable is None or written.json["durable"] is durable
+    assert server.get(path).points == [[T, 1]]
+
+
+def test_seqs_grow(server: Any) -> None:
+    seqs = [server("PUT", key("kv/seq"), [[T + i, i]]).json["seq"] for i in range(3)]
+
+    assert seqs == sorted(set(seqs))
+
+
+# --- ranges, steps, limits ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ramp(server: Any) -> str:
+    """Points 0..99, a second apart."""
+    server("PUT", key("kv/ramp"), [[T + i, i] for i in range(100)])
+    return key("kv/ramp")
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (f"start={T + 10}&end={T + 12}", [10, 11, 12]),
+        (f"start={T + 97.5}", [98, 99]),
+        (f"end={T + 1}", [0, 1]),
+        ("start=2023-11-14T22:13:20Z&end=2023-11-14T22:13:22Z", [0, 1, 2]),
+        (f"start={T + 5}&end={T + 5}", [5]),
+        (f"start={T + 500}", []),
+        ("end=1970-01-02", []),
+        ("limit=3", [0, 1, 2]),
+        ("limit=-2", [98, 99]),
+        ("limit=0", []),
+        ("limit=1000", list(range(100))),
+        ("limit=-1000", list(range(100))),
+        (f"start={T + 40}&limit=2", [40, 41]),
+        (f"start={T}&end={T + 9}&step=5", [2, 7]),
+        (f"start={T}&end={T + 9}&step=5s&agg=sum", [10, 35]),
+        (f"start={T}&end={T + 9}&step=5s&agg=min", [0, 5]),
+        (f"start={T}&end={T + 9}&step=5s&agg=max", [4, 9]),
+        (f"start={T}&end={T + 9}&step=5s&agg=count", [5, 5]),
+        (f"start={T}&end={T + 9}&step=5s&agg=first", [0, 5]),
+        (f"start={T}&end={T + 9}&step=5s&agg=last", [4, 9]),
+        ("step=1m&agg=count", [40, 60]),
+        ("step=1m&agg=count&limit=-1", [60]),
+    ],
+)
+def test_a_range_is_what_was_asked_for(
+    server: Any, ramp: str, query: str, expected: list[int]
+) -> None:
+    assert [v for _, v in server.get(f"{ramp}?{query}").points] == expected
+
+
+def test_buckets_begin_at_start(server: Any, ramp: str) -> None:
+    points = server.get(f"{ramp}?start={T + 3}&end={T + 12}&step=5&agg=first").points
+    aligned = server.get(f"{ramp}?step=1m&agg=first").points
+
+    assert points == [[T + 3, 3], [T + 8, 8]]
+    assert [t % 60 for t, _ in aligned] == [0, 0]
+
+
+def test_a_known_key_without_points_there_is_empty_and_an_unknown_one_404(
+    server: Any, ramp: str
+) -> None:
+    unknown = server.get("/kv/kv/never/written")
+
+    assert server.get(f"{ramp}?start=now-1s").points == []
+    assert unknown.status == 404
+    assert unknown.json["errorType"] == "not_found"
+    assert "kv/never/written" in unknown.json["error"]
+    assert server("DELETE", "/kv/kv/never/written").status == 404
+
+
+# --- forms -------------------------------------------------------------------------------------
+
+
+def test_csv_holds_what_json_holds(server: Any, ramp: str) -> None:
+    reply = server.get(f"{ramp}?limit=3", Accept="text/csv")
+
+    assert reply.headers["content-type"] == "text/csv"
+    rows = list(csv.DictReader(io.StringIO(reply.body.decode())))
+    assert [float(r["timestamp"]) for r in rows] == [T, T + 1, T + 2]
+    assert [float(r["value"]) for r in rows] == [0, 1, 2]
+
+
+def test_arrow_streams_hold_the_bits(server: Any) -> None:
+    bits = [0x7FF8000000000001, 0x8000000000000000, 0x3FF0000000000001]
+    values = np.array(bits, np.uint64).view(np.float64)
+    server.database.write("kv/arrow", [T * 1000, T * 1000 + 1, T * 1000 + 2], values)
+
+    reply = server.get(key("kv/arrow"), Accept="application/vnd.apache.arrow.stream")
+
+    frame = polars.read_ipc_stream(io.BytesIO(reply.body))
+    assert frame["value"].to_numpy().view(np.uint64).tolist() == bits
+    assert frame["timestamp"].dt.epoch("ms").to_list() == [T * 1000, T * 1000 + 1, T * 1000 + 2]
+
+
+def test_an_unknown_form_is_refused_by_name(server: Any, ramp: str) -> None:
+    reply = server.get(ramp, Accept="image/png")
+
+    assert reply.status == 406
+    assert "text/csv" in reply.json["error"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_large_answers_are_compressed_on_request(server: Any, coding: str) -> None:
+    path = key("kv/large")
+    server("PUT", path, [[T + i, i * 0.5] for i in range(20_000)])
+
+    plain, packed = server.get(path), server.get(path, Accept_Encoding=coding)
+
+    assert packed.headers["content-encoding"] == coding
+    assert len(packed.body) < len(plain.body) / 2
+    unpack = gzip.decompress if coding == "gzip" else cramjam.zstd.decompress
+    assert bytes(unpack(packed.body)) == plain.body
+    assert "content-encoding" not in plain.headers
+    head = server("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
+
+
+# --- deleting ----------------------------------------------------------------------------------
+
+
+def test_a_deleted_range_is_gone_and_can_be_written_again(server: Any) -> None:
+    path = key("kv/deleted")
+    server("PUT", path, [[T + i, i] for i in range(10)])
+
+    reply = server("DELETE", f"{path}?start={T + 2}&end={T + 7}")
+
+    assert reply.json == {"status": "success", "series": 1, "durable": True}
+    assert [v for _, v in server.get(path).points] == [0, 1, 8, 9]
+    server("PUT", path, [[T + 5, 55]])
+    assert [v for _, v in server.get(path).points] == [0, 1, 55, 8, 9]
+    assert server("DELETE", path).status == 200
+    assert server.get(path).points == []
+
+
+# --- listing -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def names(server: Any) -> list[str]:
+    names = [f"list/{i:02}" for i in range(7)] + ['list/x{a="1"}', 'list/x{a="2",b="3"}']
+    for name in names:
+        server("PUT", key(name), [[T, 1]])
+    return names
+
+
+def test_keys_are_listed_by_prefix(server: Any, names: list[str]) -> None:
+    reply = server.get("/kv?prefix=list/")
+    listed = reply.json["keys"]
+
+    assert reply.json["next"] is None
+    assert len(listed) == len(names)
+    assert [text for text in listed if "{" not in text] == names[:7]
+    for text in listed:
+        assert server.get(key(text)).points == [[T, 1]]
+    assert server.get("/kv?prefix=list/0").json["keys"] == names[:7]
+    assert server.get("/kv?prefix=" + quote("list.0")).json["keys"] == []
+
+
+def test_keys_are_listed_by_selector(server: Any, names: list[str]) -> None:
+    selector = '{__name__="list/x",a=~"1|2",b!="3"}'
+    found = server.get("/kv?match=" + quote(selector)).json["keys"]
+
+    assert len(found) == 1
+    assert server.get("/kv?prefix=list/&match=" + quote('{a="2"}')).json["keys"] != []
+    assert server.get("/kv?match=" + quote('{a="none"}')).json["keys"] == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_pages_of_a_listing_hold_every_key_once(server: Any, names: list[str], limit: int) -> None:
+    every = server.get("/kv?prefix=list/").json["keys"]
+    listed: list[str] = []
+    after = ""
+    for _ in range(len(every) + 1):
+        page = server.get(f"/kv?prefix=list/&limit={limit}{after}").json
+        assert len(page["keys"]) <= limit
+        listed += page["keys"]
+        if page["next"] is None:
+            break
+        after = "&after=" + quote(page["next"])
+
+    assert listed == every
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+NESTED = b"[" * 100_000
+BAD_BODIES: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", ""),
+    "cut off": (b"[[1700000000,", ""),
+    "not JSON": (b"hello", ""),
+    "an unclosed string": (b'[["2023', ""),
+    "nested deeply": (NESTED, ""),
+    "NaN as a word": (b"[[1700000000, NaN]]", ""),
+    "Infinity as a word": (b"[[1700000000, Infinity]]", ""),
+    "null as a value": (b"[[1700000000, null]]", "point 1"),
+    "a boolean": (b"[[1700000000, true]]", "point 1"),
+    "an object as a value": (b"[[1700000000, {}]]", "point 1"),
+    "three in a pair": (b"[[1700000000, 1], [1700000000, 1, 2]]", "point 2"),
+    "one in a pair": (b"[[1700000000]]", "point 1"),
+    "flat": (b"[1700000000, 1]", ""),
+    "columns that differ in length": (b'{"timestamps":[1,2],"values":[1]}', ""),
+    "columns by other names": (b'{"times":[1],"values":[1]}', ""),
+    "a time that is none": (b'[["yesterday", 1]]', "yesterday"),
+    "a time without a zone": (b'[["2023-11-14T22:13:20", 1]]', "point 1"),
+    "a time beyond int64": (b"[[1e30, 1]]", "point 1"),
+    "a time in the far future": (b"[[9999999999999, 1]]", "point 1"),
+    "a time in ms by mistake": (b"[[1700000000000, 1]]", "point 1"),
+    "a number beyond float64": (b"[[1700000000, 1e999]]", ""),
+    "invalid UTF-8": (b'[["\xff\xfe", 1]]', ""),
+    "UTF-16": ("[[1700000000, 1]]".encode("utf-16"), ""),
+    "two documents": (b"[[1700000000, 1]] [[1700000000, 2]]", ""),
+}
+
+
+@pytest.mark.parametrize(("body", "word"), BAD_BODIES.values(), ids=BAD_BODIES)
+def test_a_wrong_body_is_refused_and_nothing_of_it_kept(
+    server: Any, body: bytes, word: str
+) -> None:
+    path = key("kv/bad")
+    server("PUT", path, [[T, 1]])
+
+    reply = server("PUT", path, body)
+
+    assert reply.status == 400, reply.body
+    assert (reply.json["status"], reply.json["errorType"]) == ("error", "bad_data")
+    assert word in reply.json["error"], reply.json
+    assert server.get(path).points == [[T, 1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "word"),
+    [
+        ("x{", 400, "expected"),
+        ('x{a="1"', 400, "expected"),
+        ("x{a=1}", 400, "quoted"),
+        ('x{a=~"1"}', 400, "="),
+        ('x{a="1",a="2"}', 400, "twice"),
+        ('x{=""}', 400, ""),
+        ("{}", 400, ""),
+        ("n" * 5_000, 400, "LABEL_VALUE_BYTES_MAX"),
+        ('x{' + "l" * 300 + '="1"}', 400, "LABEL_NAME_BYTES_MAX"),
+        ('x{' + ",".join(f'l{i}="1"' for i in range(70)) + "}", 400, "_MAX"),
+        ('x{a="' + "v" * 6_000 + '"}', 400, "LABEL_VALUE_BYTES_MAX"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_refused_by_name(server: Any, name: str, status: int, word: str) -> None:
+    reply = server("PUT", "/kv/" + quote(name, safe=""), [[T, 1]])
+
+    assert reply.status == status, reply.body
+    assert word in reply.body.decode()
+
+
+@pytest.mark.parametrize("path", ["/kv/", "/kv/%ff%fe", "/kv/%7B%7D"])
+def test_a_key_that_is_none_is_refused(server: Any, path: str) -> None:
+    assert [server(m, path, [[T, 1]]).status for m in ("PUT", "GET", "DELETE")] == [400] * 3
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (f"start={T + 1}&end={T}", [f"end={T}", f"start={T + 1}"]),
+        ("start=yesterday", ["start", "yesterday"]),
+        ("end=2023-13-01", ["end", "2023-13-01"]),
+        ("start=1e30", ["start"]),
+        ("step=5x", ["5x"]),
+        ("step=0", ["step"]),
+        ("step=-1", ["-1"]),
+        ("agg=avg", ["step"]),
+        ("step=5&agg=median", ["agg"]),
+        ("limit=many", ["limit"]),
+        ("limit=1.5", ["limit"]),
+        ("strat=1", ["'strat'", "unknown"]),
+        ("start=%ff", ["UTF-8"]),
+    ],
+)
+def test_a_wrong_question_is_refused_by_name(
+    server: Any, ramp: str, query: str, words: list[str]
+) -> None:
+    reply = server.get(f"{ramp}?{query}")
+
+    assert reply.status == 400, reply.body
+    assert reply.json["errorType"] == "bad_data"
+    for word in words:
+        assert word in reply.json["error"], reply.json
+
+
+@pytest.mark.parametrize(
+    ("query", "word"), [("ack=maybe", "maybe"), ("akc=disk", "akc"), ("ack=", "ack")]
+)
+def test_a_wrong_ack_is_refused_by_name(server: Any, query: str, word: str) -> None:
+    reply = server("PUT", f"{key('kv/ack')}?{query}", [[T, 1]])
+
+    assert reply.status == 400
+    assert word in reply.json["error"]
+
+
+def test_a_wrong_listing_is_refused_by_name(server: Any) -> None:
+    for query, word in [
+        ("limit=0", "limit"), ("limit=1000000", "limit"), ("match=%7Ba%3D~%22(%22%7D", ""),
+        ("match=%7B", ""), ("after=x%7B", ""), ("pre=x", "pre"),
+    ]:  # fmt: skip
+        reply = server.get(f"/kv?{query}")
+        assert reply.status == 400, (query, reply.body)
+        assert word in reply.json["error"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd", "snappy", "deflate"])
+def test_a_body_that_is_not_what_its_encoding_says_is_refused(server: Any, encoding: str) -> None:
+    for body in (b"[[1700000000, 1]]", b"", b"\x1f\x8b\x08\x00"):
+        reply = server("PUT", key("kv/bad"), body, Content_Encoding=encoding)
+        assert reply.status in (400, 413), reply.body
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "gzip, zstd", "\x01", "é"])
+def test_an_unknown_encoding_is_refused(server: Any, encoding: str) -> None:
+    reply = server("PUT", key("kv/bad"), b"1", Content_Encoding=encoding)
+
+    assert reply.status == 400
+
+
+def test_bombs_are_refused_before_they_go_off(server: Any) -> None:
+    bombs = {
+        "gzip": gzip.compress(bytes(40 << 20)),
+        "zstd": bytes(cramjam.zstd.compress(bytes(40 << 20))),
+        "snappy": bytes(cramjam.snappy.compress_raw(bytes(33 << 20)))[: 1 << 20],
+    }
+    for encoding, bomb in bombs.items():
+        reply = server("PUT", key("kv/bomb"), bomb, Content_Encoding=encoding)
+        assert reply.status == 413, (encoding, reply.body)
+        assert reply.json["limit"] in ("BODY_BYTES_MAX", "BODY_RATIO_MAX")
+
+
+def test_a_body_too_large_is_refused_by_its_declared_size(server: Any) -> None:
+    reply = server("PUT", key("kv/huge"), bytes((16 << 20) + 1))
+
+    assert reply.status == 413
+    assert reply.json["limit"] == "BODY_ENCODED_BYTES_MAX"
+    assert reply.json["errorType"] == "too_large"
+
+
+def test_too_many_points_are_refused(server: Any) -> None:
+    body = b"[" + b"[1,1]," * 1_000_000 + b"[1,1]]"
+    packed = gzip.compress(body, 1)
+    reply = server("PUT", key("kv/many"), packed, Content_Encoding="gzip")
+
+    assert reply.status == 413
+    assert reply.json["limit"] in ("POINTS_PER_REQUEST_MAX", "BODY_RATIO_MAX")
+
+
+def test_a_path_with_an_encoded_slash_of_ours_is_nothing(server: Any) -> None:
+    assert server.get("/kv%2Fa").status == 404
+    assert server("PUT", "/kv%2Fa", b"1").status == 404
+
+
+def test_nan_is_a_number_too(server: Any) -> None:
+    server("PUT", key("kv/nan"), [[T, "NaN"], [T + 1, 3]])
+    points = server.get(f"{key('kv/nan')}?step=10&agg=sum").points
+
+    assert len(points) == 1
+    assert points[0][1] == "NaN" or math.isnan(points[0][1])

@@ -1,0 +1,50 @@
+"""/metrics: parses as Prometheus' text, counts what happened, keeps its labels few."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def figures(server: Any) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    text = server.get("/metrics").body.decode()
+    return {
+        (s.name, tuple(sorted(s.labels.items()))): s.value
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+    }
+
+
+def test_points_and_requests_are_counted(serve: Any, tmp_path: Path) -> None:
+    with serve(tmp_path / "db") as server:
+        for i in range(5):
+            server("PUT", "/kv/a", [[1_700_000_000 + i, i]])
+        server.get("/kv/a")
+        server.get("/kv/b")
+        found = figures(server)
+
+    count = "silverback_http_request_seconds_count"
+    assert found["silverback_up", ()] == 1
+    assert found["silverback_series", ()] == 1
+    assert found["silverback_points_applied_total", ()] == 5
+    assert found["silverback_head_points", ()] == 5
+    put = (("method", "PUT"), ("route", "/kv/{key}"), ("status", "200"))
+    assert found[count, put] == 5
+    assert found[count, (("method", "GET"), ("route", "/kv/{key}"), ("status", "404"))] == 1
+    assert any(name == "process_resident_memory_bytes" for name, _ in found)
+
+
+def test_labels_do_not_grow_with_what_clients_send(server: Any) -> None:
+    for i in range(20):
+        server.get(f"/nothing/{i}")
+        server("PATCH", f"/kv/{i}")
+        server("PUT", f"/kv/metrics/{i}", b"broken")
+
+    routes = {dict(labels)["route"] for name, labels in figures(server) if "route" in dict(labels)}
+    assert routes <= {
+        "/kv/{key}", "/kv", "/api/v1/import", "/api/v1/export", "/api/v1/admin/flush",
+        "/api/v1/admin/snapshot", "/api/v1/status", "/-/healthy", "/-/ready", "/metrics", "other",
+        "/", "/favicon.svg", "/favicon.ico",
+    }  # fmt: skip
