@@ -31,8 +31,8 @@ class Writer:
     acked: list[int] = field(default_factory=list)
 
     async def write_until_cut(self, port: int) -> None:
+        connection = await Connection.open(port)
         try:
-            connection = await Connection.open(port)
             while True:
                 self.sent += 1
                 point = [START_S + self.sent, float(self.client << 32 | self.sent)]
@@ -43,6 +43,8 @@ class Writer:
                 self.acked.append(self.sent)
         except (OSError, asyncio.IncompleteReadError):
             return  # the server is gone; the last point may or may not be kept
+        finally:
+            connection.writer.close()
 
     def check(self, server: serving.Server) -> None:
         held = {int(v) & 0xFFFFFFFF for _, v in points_of(server, self.client)}
