@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from api.demo_history import history
 from api.demo_machine import Machine
 from api.demo_server import DemoServer
@@ -91,27 +93,35 @@ class Demo:
             raise CommandFailed(
                 f"the server kept {kept.points:,} of {total:,} points: {kept.refused[:1]}", Exit.BUG
             )
+        self.remote.send("POST", "/api/v1/admin/flush", b"")  # so that there are blocks to look at
         return total
 
     def beats(self) -> Iterator[Pulse]:
         """Send the machine's figures once a second; how that went, each time."""
         due = time.monotonic()
         while True:
-            began = time.monotonic()
-            sent = self._send_once()
-            acked = time.monotonic()
-            figures = self.figures()
-            yield Pulse(
-                points=int(figures["silverback_head_points"] + figures["silverback_block_points"]),
-                series=int(figures["silverback_series"]),
-                stored_bytes=int(
-                    figures["silverback_head_encoded_bytes"] + figures["silverback_block_bytes"]
-                ),
-                sent_per_s=sent / BEAT_S,
-                ack_ms=(acked - began) * 1000,
-            )
+            try:
+                pulse = self._beat()
+            except CommandFailed as error:
+                self.server.check(error)
+                raise
+            yield pulse
             due = max(due + BEAT_S, time.monotonic())
             time.sleep(due - time.monotonic())
+
+    def _beat(self) -> Pulse:
+        began = time.monotonic()
+        sent = self._send_once()
+        acked = time.monotonic()
+        figures = self.figures()
+        in_head = int(figures["silverback_head_encoded_bytes"])
+        return Pulse(
+            points=int(figures["silverback_head_points"] + figures["silverback_block_points"]),
+            series=int(figures["silverback_series"]),
+            stored_bytes=in_head + int(figures["silverback_block_bytes"]),
+            sent_per_s=sent / BEAT_S,
+            ack_ms=(acked - began) * 1000,
+        )
 
     def figures(self) -> dict[str, float]:
         """The server's own metrics that have no labels."""
@@ -120,17 +130,12 @@ class Demo:
         return {name: float(value) for name, value, *_ in plain}
 
     def _send_once(self) -> int:
-        now_ms = time.time_ns() // 1_000_000
-        import numpy as np
-
-        stamp = np.array([now_ms], np.int64)
+        stamp = np.array([time.time_ns() // 1_000_000], np.int64)
         series = [
             Series(Labels(labels), stamp, np.array([value]))
             for labels, value in self.machine.read()
         ]
         body = b"".join(json_lines.stream(series, Resolution.MS))
-        if not self.server.alive():
-            raise CommandFailed(f"the server ended: {self.server.last_words()}", Exit.UNAVAILABLE)
         return int(self.remote.send("POST", "/api/v1/import", body)["points"])
 
     def close(self) -> None:

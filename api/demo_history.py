@@ -5,7 +5,7 @@
 
 What an operator would recognise: office hours, a backup at night, a deploy that leaks memory
 until the next one, disks that fill and are cleaned, a failure on the second day. Kinds of numbers
-as real agents send them: counters of whole bytes, gauges in pages, per cents with one decimal.
+as real agents send them: counters of whole bytes, gauges in pages, whole per cents.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _machine(
     n = clock.size
     for core in range(2):
         wobble = np.clip(load + random.normal(0, 0.04, n), 0, 1)
-        yield "cpu_percent", {"cpu": str(core)}, np.round(100 * wobble, 1)
+        yield "cpu_percent", {"cpu": str(core)}, np.round(100 * wobble)
     yield "load", {"minutes": "1"}, np.round(2.4 * _smooth(load, 4), 2)
     used = _memory(random, clock, load)
     yield "memory_bytes", {"state": "used"}, used

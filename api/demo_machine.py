@@ -42,7 +42,7 @@ class Machine:
     def _figures(self) -> Iterator[tuple[str, dict[str, str], float]]:
         ps = self._psutil
         for core, per_cent in enumerate(ps.cpu_percent(percpu=True)):
-            yield "cpu_percent", {"cpu": str(core)}, per_cent
+            yield "cpu_percent", {"cpu": str(core)}, round(per_cent)
         memory = ps.virtual_memory()
         yield "memory_bytes", {"state": "used"}, memory.used
         yield "memory_bytes", {"state": "available"}, memory.available

@@ -9,6 +9,7 @@ server in order.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ __all__ = ["DemoServer"]
 
 READY_S, STOP_S = 120, 60
 POLL_S = 0.02
+LAST_MOMENTS_S = 1.0  # between a connection that breaks and the process that is gone
 LOG_TAIL_LINES = 3
 
 
@@ -78,8 +80,15 @@ class DemoServer:
             return False
         return True
 
-    def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    def check(self, symptom: Exception) -> None:
+        """Raise what is behind a symptom if it is that the server is gone."""
+        if self._process is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(LAST_MOMENTS_S)
+            raise CommandFailed(
+                f"the server ended with code {code}: {self.last_words()}", Exit.UNAVAILABLE
+            ) from symptom
 
     def stop(self) -> None:
         """SIGTERM, and wait: what is under way is finished."""

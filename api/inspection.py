@@ -138,9 +138,9 @@ def verify(
         on_file(name, 0)
         looked_at += 1
         try:
-            index_store.read_index(files, directory / INDEX / name)
-        except CorruptionError as error:
-            errors.append(error)
+            errors += index_store.verify_index(files, directory / INDEX / name)
+        except FileNotFoundError:
+            errors.append(CorruptionError(directory / INDEX / name, 0, "the file is missing"))
     lines: list[str] = []
     for block in _blocks(files, directory, manifest, lines, errors):
         on_file(block.meta.name, block.meta.bytes)
@@ -173,7 +173,7 @@ def _manifest(files: Files, directory: Path) -> Manifest:
 def _registry(files: Files, directory: Path, manifest: Manifest, found: Inspection) -> Registry:
     registry = Registry()
     for name in manifest.index_files:
-        with _noting(found.damage):
+        with _noting(found.damage, directory / INDEX / name):
             registry.define(index_store.read_index(files, directory / INDEX / name))
     return registry
 
@@ -205,11 +205,13 @@ def _blocks(
 
 
 @contextlib.contextmanager
-def _noting(damage: list[str]) -> Iterator[None]:
+def _noting(damage: list[str], path: Path | None = None) -> Iterator[None]:
     try:
         yield
     except CorruptionError as error:
         damage.append(str(error))
+    except FileNotFoundError as error:
+        damage.append(f"{path or error.filename}: the file is missing")
 
 
 def _by_metric(registry: Registry, points: I64s, sizes: I64s) -> list[MetricUse]:

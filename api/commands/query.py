@@ -121,6 +121,8 @@ def _write_csv(answer: Answer) -> None:
 
 
 def _show(answer: Answer, limit: int) -> None:
+    from api.keys import text_of
+
     if not answer.labels:
         terminal.say("No series with points there. `silverback query '{}'` shows all there are.")
         return
@@ -129,7 +131,7 @@ def _show(answer: Answer, limit: int) -> None:
             _show_points(series, answer.resolution.ticks_per_s, limit)
         return
     rows = [
-        (str(one.labels), f"{len(one):,}", shown(one.values[-1]), spark(one.values))
+        (text_of(one.labels), f"{len(one):,}", shown(one.values[-1]), spark(one.values))
         for one in answer
     ]
     terminal.show_table(("series", ">points", ">newest", "course"), rows)
@@ -137,12 +139,13 @@ def _show(answer: Answer, limit: int) -> None:
 
 
 def _show_points(series: Series, ticks_per_s: int, limit: int) -> None:
+    from api.keys import text_of
     from api.times import time_text
 
     first = max(0, len(series) - limit) if limit else 0
     points = zip(series.timestamps[first:].tolist(), series.values[first:].tolist(), strict=True)
     rows = [(time_text(t, ticks_per_s=ticks_per_s), shown(v)) for t, v in points]
-    title = f"{series.labels}  {spark(series.values)}"
+    title = f"{text_of(series.labels)}  {spark(series.values)}"
     terminal.show_table(("time (UTC)", ">value"), rows, title=title)
     if first:
         terminal.say(f"The newest {len(rows):,} of {len(series):,} points; --limit 0 shows all.")
