@@ -70,15 +70,15 @@ class IndexColumns:
         return cls(refs, sizes, rows, offsets, text)
 
     def fault(self) -> tuple[str, int] | None:
-        """Section and item that no index file may hold; None if series can be made of this."""
+        """Section, and byte in it, that no index file may hold; None if this is series."""
         if np.any(np.diff(self.offsets) < 0) or self.offsets[-1] != self.text.size:
-            return "sizes", 0
+            return "label_sizes", 0
         groups = np.empty(self.offsets.size - 1, np.uint32)
         label = column_kernels.check_labels(self.text, self.offsets, groups)
         if label >= 0:
             return "text", int(self.offsets[label])
         series = column_kernels.check_rows(self.refs, self.sizes, self.rows, self.offsets, groups)
-        return ("rows", int(series)) if series >= 0 else None
+        return ("refs", int(series) * self.refs.itemsize) if series >= 0 else None
 
 
 def _by_name(pairs: U32s, tables: Tables) -> U32s:

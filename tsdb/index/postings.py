@@ -172,7 +172,10 @@ class Postings:
             for value in literals
             if 0 < len(value) < 1 << 16
         ]
-        values = np.array([pair for pair in pairs if pair >= 0], np.uint32)
+        # A label of series that are only assigned is in no list yet, and has no rank.
+        records = self._tables.pairs[1]
+        listed = [pair for pair in pairs if pair >= 0 and records[pair, k.COUNT]]
+        values = np.array(listed, np.uint32)
         return Condition(name, not matcher.op.negative, missing, values, None)
 
     def _cheapest(self, conditions: Sequence[Condition]) -> tuple[Condition | None, int]:

@@ -141,7 +141,7 @@ class Registry:
 
         Also takes back refs that were assigned and whose definition never reached the log.
         Aliases must be cleared afterwards. Callers see to it that no batch on its way to the
-        log holds these refs.
+        log holds these refs. Of several refs of one key the lower ones go first, or with it.
         """
         with self.lock:
             tables = self._tables

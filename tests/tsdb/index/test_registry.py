@@ -130,6 +130,9 @@ class RegistryMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def forget(self, data) -> None:
         refs = data.draw(st.lists(st.sampled_from(sorted(self.used)), unique=True))
+        # Lookup finds the highest ref of a key: lower ones do not outlive it.
+        gone = {self.used[ref]: ref for ref in sorted(refs)}
+        refs += [ref for ref, key in self.used.items() if ref < gone.get(key, 0)]
 
         self.registry.forget(np.array(refs, np.uint32))
 
@@ -420,3 +423,14 @@ def test_readers_see_whole_series_while_a_writer_defines() -> None:
 
     assert not wrong, wrong[:3]
     assert registry.select(everything).size == len(keys)
+
+
+def test_values_of_series_that_are_only_assigned_match_nothing() -> None:
+    """Once they had rank 0 in common with the label's first value, and matched its series."""
+    registry = Registry()
+    registry.define(registry.assign([canonical({"a": "first"}), canonical({"b": "1"})]))
+    registry.assign([canonical({"a": "waiting"})])
+
+    assert registry.select(parse_selector('{a=~"waiting|"}', allow_empty=True)).tolist() == [1]
+    assert registry.select(parse_selector('{a="waiting"}')).size == 0
+    assert registry.label_values("a") == ["first"]
