@@ -61,8 +61,8 @@ def _load(random: Random, clock: Seconds, busy: float) -> F64s:
     hour = clock % DAY_S / HOUR_S
     office = np.exp(-(((hour - 10.5) / 2.6) ** 2)) + np.exp(-(((hour - 15.5) / 2.4) ** 2))
     backup = 0.5 * ((hour >= 3) & (hour < 3.4))
-    since_s = clock - clock[0]
-    failure = 0.6 * ((since_s > 1.6 * DAY_S) & (since_s < 1.6 * DAY_S + 40 * 60))
+    second_day = (clock - clock[0]) // DAY_S == 1
+    failure = 0.6 * (second_day & (hour >= 14.2) & (hour < 14.9))
     noise = _smooth(random.normal(0, 1, clock.size), 20) * 0.25
     load: F64s = np.clip(busy * (0.12 + 0.6 * office) + backup + failure + noise, 0.01, 0.99)
     return load
