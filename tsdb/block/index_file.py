@@ -21,6 +21,7 @@ import numpy.typing as npt
 from tsdb.batch import U64s
 from tsdb.block import section
 from tsdb.block.layout import (
+    AGGREGATES_POINTS_MIN,
     HEADER_BYTES,
     ONCE,
     SECTION,
@@ -47,8 +48,9 @@ def encode_index(
     meta: BlockMeta, maker: Maker, columns: Mapping[Kind, npt.NDArray[np.generic]]
 ) -> tuple[BlockMeta, bytes]:
     """The whole file, and `meta` with the size of it."""
-    encoded = {kind: section.encode(kind, columns[kind]) for kind in (*TWICE, *ONCE)}
-    order = [*TWICE, *ONCE, *TWICE]
+    once = ONCE if meta.points >= meta.chunks * AGGREGATES_POINTS_MIN else ()
+    encoded = {kind: section.encode(kind, columns[kind]) for kind in (*TWICE, *once)}
+    order = [*TWICE, *once, *TWICE]
     table = np.zeros(len(order), SECTION)
     body: list[bytes] = []
     at = HEADER_BYTES + table.nbytes
@@ -132,6 +134,9 @@ class IndexFile:
         if check_of(table) != header.table_check:
             raise CorruptionError(self.path, at, "section table checksum does not hold")
 
+    def has(self, kind: Kind) -> bool:
+        return bool((self.rows["kind"] == kind).any())
+
     def read(self, kind: Kind) -> U64s:
         """The numbers of a section, from the first copy that holds."""
         rows = self.rows[self.rows["kind"] == kind]
@@ -152,7 +157,7 @@ class IndexFile:
         if offset + size > self.meta.index_bytes:
             raise CorruptionError(self.path, offset, "section reaches past the end of the file")
         data = read_exactly(self._file, size, offset, self.path)
-        return section.decode(row, data, self.path)
+        return section.decode(row, data, self.header.count(int(row["kind"])), self.path)
 
     def damage(self) -> list[CorruptionError]:
         """Every header, table and section, copies too, that does not hold."""

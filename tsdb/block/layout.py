@@ -30,6 +30,7 @@ INDEX, CHUNKS = "index", "chunks"
 MAGIC = b"SBKBLOCK"
 VERSION = 1
 SECTION_ALIGN_BYTES = 64
+CHUNK_BYTES_MIN = 9  # one of timestamp, eight of value
 CHUNKS_TAIL_BYTES = 16
 """Zeros behind the last chunk: decoders may read (never interpret) that far past an end."""
 
@@ -120,7 +121,10 @@ TWICE = (
 """Without these no point of the block can be found, so they are stored twice: one flipped bit
 in 1 % of the bytes must not cost the other 99 %."""
 ONCE = (Kind.STALE, Kind.MIN, Kind.MAX, Kind.SUM, Kind.FIRST, Kind.LAST)
-"""Pre-aggregates: derived, a reader can do without them."""
+"""Pre-aggregates: derived, a reader can do without them. All of them are there or none."""
+AGGREGATES_POINTS_MIN = 32
+"""Points a chunk, on average, from which on pre-aggregates are kept: 15 bytes that save decoding
+a handful of points cost more than they save (5 points a chunk: 3 of 12 bytes a point)."""
 
 
 class Form(enum.IntEnum):
@@ -159,6 +163,7 @@ class BlockMeta:
         assert 1 <= self.seq_lo <= self.seq_hi
         assert 1 <= self.series <= self.chunks <= self.points
         assert self.ref_min <= self.ref_max
+        assert self.chunks * CHUNK_BYTES_MIN + CHUNKS_TAIL_BYTES <= self.chunk_bytes
 
     @property
     def name(self) -> str:
@@ -251,6 +256,12 @@ class Header:
     @property
     def table_bytes(self) -> int:
         return self.sections * SECTION_BYTES
+
+    def count(self, kind: int) -> int:
+        """Numbers in a section of this kind."""
+        if kind == Kind.STRIPES:
+            return self.stripes
+        return self.meta.series if kind in (Kind.REFS, Kind.SERIES_CHUNKS) else self.meta.chunks
 
     @property
     def stripes(self) -> int:

@@ -236,6 +236,10 @@ def _manifest(plain: dict[str, Any]) -> Manifest:
     parts["blocks"] = tuple(_block(block) for block in plain["blocks"])
     parts["index_files"] = tuple(str(name) for name in plain["index_files"])
     _whole_numbers(parts, "generation", "checkpoint_seq", "next_ref", "horizon")
+    for row in plain["tombstones"]:
+        _whole_numbers(row, "seq", "start", "end")
+    for row in plain["holes"]:
+        _whole_numbers(row, "first_seq", "last_seq")
     parts["tombstones"] = tuple(Tombstone(**t) for t in plain["tombstones"])
     parts["holes"] = tuple(Hole(**h) for h in plain["holes"])
     return Manifest(**parts)

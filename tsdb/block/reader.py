@@ -120,18 +120,15 @@ class Block:
     def stripe_checks(self) -> U64s:
         stripes = self._stripes
         if stripes is None:
-            stripes = self.index.read(Kind.STRIPES)
-            expected = self.index.header.stripes
-            if stripes.size != expected:
-                raise self._index_error(f"{stripes.size} stripe checksums, not {expected}")
-            self._stripes = stripes
+            self._stripes = stripes = self.index.read(Kind.STRIPES)
         return stripes
 
-    def aggregates(self) -> Aggregates:
-        """Pre-aggregates of all chunks, in the order of the table. Read anew each time."""
+    def aggregates(self) -> Aggregates | None:
+        """Pre-aggregates of all chunks, in the order of the table; None for a block of short
+        chunks, which has none. Read anew each time."""
+        if not self.index.has(Kind.STALE):
+            return None
         read = {kind: self.index.read(kind) for kind in _AGGREGATES}
-        if any(words.size != self.meta.chunks for words in read.values()):
-            raise self._index_error("aggregates and chunks differ in number")
         stale = read.pop(Kind.STALE).view(np.int64)
         return Aggregates(self.table.counts - stale, *(w.view(np.float64) for w in read.values()))
 
@@ -157,9 +154,6 @@ class Block:
         max_ts = min_ts + read(Kind.SPAN_TS)
         counts, starts = read(Kind.COUNT).view(np.int64), _borders(read(Kind.BYTES))
         meta = self.meta
-        sizes = (refs.size, firsts.size - 1, min_ts.size, max_ts.size, counts.size, starts.size - 1)
-        if sizes != (meta.series, meta.series, *[meta.chunks] * 4):
-            raise self._index_error("sections differ in number from the header")
         table = ChunkTable(
             refs, firsts, min_ts.view(np.int64), max_ts.view(np.int64), counts, starts
         )

@@ -26,12 +26,10 @@ from tsdb.batch import U64s
 from tsdb.block.layout import SECTION, SECTION_ALIGN_BYTES, Form, Kind, check_of
 from tsdb.errors import CorruptionError
 
-__all__ = ["COUNT_MAX", "decode", "encode", "padded"]
+__all__ = ["decode", "encode", "padded"]
 
 Row: TypeAlias = np.void
 """One row of the section table."""
-COUNT_MAX = 1 << 40
-"""More numbers than any section holds: a damaged count must not become a wish for memory."""
 _UNSIGNED: dict[int, npt.DTypeLike] = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
 _ZSTD_LEVEL = 3
 _PLANES_WORTH = 7 / 8
@@ -86,16 +84,21 @@ def _squeeze(data: bytes, width: int) -> bytes:
     return bytes(cramjam.zstd.compress(planes, _ZSTD_LEVEL))
 
 
-def decode(row: Row, data: bytes, path: PurePath | str | None) -> U64s:
-    """The numbers of a section whose bytes were read; CorruptionError unless all of it fits."""
+def decode(row: Row, data: bytes, expected: int, path: PurePath | str | None) -> U64s:
+    """The `expected` numbers of a section whose bytes were read, or CorruptionError.
+
+    How many there must be is known from the header, so no count becomes a wish for memory.
+    """
     offset = int(row["offset"])
     assert len(data) == padded(int(row["bytes"]))
     if check_of(data) != row["check"]:
         raise CorruptionError(path, offset, "section checksum does not hold")
     count, width, form = int(row["count"]), int(row["width"]), int(row["form"])
     stored_count = count - 1 if form == Form.DELTA else count
-    if not 0 <= stored_count < COUNT_MAX or width not in (0, 1, 2, 4, 8) or form > Form.PLANES:
-        raise CorruptionError(path, offset, "section has an impossible count, width or form")
+    if count != expected:
+        raise CorruptionError(path, offset, f"section of {count} numbers, not {expected}")
+    if width not in (0, *_UNSIGNED) or form > Form.PLANES:
+        raise CorruptionError(path, offset, "section has an impossible width or form")
     data = data[: int(row["bytes"])]
     if form == Form.PLANES:
         data = _stretch(data, stored_count * width, width, path, offset)

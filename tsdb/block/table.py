@@ -51,13 +51,13 @@ class ChunkTable:
         """What makes this no table of a block, or None. Every index that is read is asked."""
         checks = {
             "refs do not ascend": (self.refs[1:] > self.refs[:-1]).all(),
-            "a series has no chunk": (np.diff(self.firsts) > 0).all(),
+            "a series has no chunk": (self.firsts[1:] > self.firsts[:-1]).all(),
             "series and chunks differ in number": self.firsts[-1] == self.min_ts.size,
             "a chunk ends before it begins": (self.min_ts <= self.max_ts).all(),
             "a chunk has too few or too many points": (
                 self.counts.min() >= 1 and self.counts.max() <= limits.CHUNK_POINTS_MAX
             ),
-            "a chunk has no bytes": (np.diff(self.starts) > 0).all(),
+            "a chunk has no bytes": (self.starts[1:] > self.starts[:-1]).all(),
             "chunks of a series overlap": self._chunks_ascend(),
         }
         return next((what for what, holds in checks.items() if not holds), None)

@@ -42,7 +42,7 @@ def verify(block: Block, *, deep: bool = False) -> list[CorruptionError]:
     return list({(e.path, e.offset_bytes, e.reason): e for e in found}.values())
 
 
-def _bad_chunks(block: Block, aggregates: Aggregates) -> Iterator[CorruptionError]:
+def _bad_chunks(block: Block, aggregates: Aggregates | None) -> Iterator[CorruptionError]:
     table, path = block.table, block.path / CHUNKS
     for chunk in range(block.meta.chunks):
         start, end = int(table.starts[chunk]), int(table.starts[chunk + 1])
@@ -52,7 +52,7 @@ def _bad_chunks(block: Block, aggregates: Aggregates) -> Iterator[CorruptionErro
             yield CorruptionError(path, start, wrong)
 
 
-def _wrong(block: Block, aggregates: Aggregates, chunk: int, data: bytes) -> str | None:
+def _wrong(block: Block, aggregates: Aggregates | None, chunk: int, data: bytes) -> str | None:
     count, resolution = int(block.table.counts[chunk]), block.meta.resolution
     try:
         timestamps, values = decode(data, count, resolution)
@@ -64,7 +64,8 @@ def _wrong(block: Block, aggregates: Aggregates, chunk: int, data: bytes) -> str
     found = _summary(timestamps, values)
     if found is None:
         return "timestamps of a chunk do not ascend"
-    if found != _stored(block, aggregates, chunk):
+    stored = _stored(block, aggregates, chunk)
+    if found[: len(stored)] != stored:
         return "the index sums up a chunk differently from what it holds"
     return None
 
@@ -79,9 +80,11 @@ def _summary(timestamps: I64s, values: F64s) -> list[int] | None:
     return [*numbers[: int(kernels.COUNT), 0].tolist(), live, *bits[:, 0].tolist()]
 
 
-def _stored(block: Block, aggregates: Aggregates, chunk: int) -> list[int]:
-    """What the index says, in the order of `_summary`."""
+def _stored(block: Block, aggregates: Aggregates | None, chunk: int) -> list[int]:
+    """What the index says, in the order of `_summary`; it may say less."""
+    times = int(block.table.min_ts[chunk]), int(block.table.max_ts[chunk])
+    if aggregates is None:
+        return [*times]
     a = aggregates
     floats = np.array([c[chunk] for c in (a.minima, a.maxima, a.sums, a.firsts, a.lasts)])
-    times = int(block.table.min_ts[chunk]), int(block.table.max_ts[chunk])
     return [*times, int(a.counts[chunk]), *floats.view(np.uint64).tolist()]

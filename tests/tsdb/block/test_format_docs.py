@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blocks.model import BLOCKS, STALE, disk, flush
 
 from tsdb.block import manifest as manifests
 from tsdb.block import section
@@ -66,7 +67,7 @@ def test_a_section_is_what_the_page_says(numbers: str, text: str) -> None:
     data = bytes.fromhex(text)
     row = np.frombuffer(data[: SECTION.itemsize], SECTION)[0]
 
-    decoded = section.decode(row, data[SECTION.itemsize :], None)
+    decoded = section.decode(row, data[SECTION.itemsize :], len(numbers.split()), None)
 
     assert decoded.tolist() == [int(n) for n in numbers.split()]
 
@@ -88,3 +89,15 @@ def test_the_manifest_is_what_the_page_says() -> None:
 def test_every_example_is_tested() -> None:
     assert len(SECTIONS) == 2
     assert (BLOCK + MANIFEST).count("```hex") == 2 + len(SECTIONS)
+
+
+def test_the_block_header_is_still_written_like_that() -> None:
+    (text,) = re.findall(r"```hex block-header\n(.*?)```", BLOCK, re.DOTALL)
+    start, bits = 1_700_035_200_000, np.array([1.5, -2.0]).view(np.uint64).tolist()
+    model = {3: {start: bits[0], start + 10_000: bits[1]}, 8: {start + 4: STALE}}
+    files = disk()
+
+    (meta,) = flush(files, model, (5, 17))
+
+    written = files.open_read(BLOCKS / meta.name / "index").pread(HEADER.itemsize, 0)
+    assert written == bytes.fromhex(text)

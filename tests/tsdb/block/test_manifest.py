@@ -46,7 +46,7 @@ def metas(draw: st.DrawFn) -> BlockMeta:
         points=9,
         series=2,
         chunks=3,
-        chunk_bytes=draw(seqs),
+        chunk_bytes=draw(st.integers(43, 2**63 - 1)),
         index_bytes=draw(seqs),
         ref_min=0,
         ref_max=2**32 - 2,

@@ -34,7 +34,7 @@ def block(number: int, level: int, seq: tuple[int, int], size: int = 1_000) -> B
         points=1,
         series=1,
         chunks=1,
-        chunk_bytes=size,
+        chunk_bytes=25 + size,
         index_bytes=0,
         ref_min=0,
         ref_max=0,
@@ -94,7 +94,7 @@ def test_merging_never_reorders_what_overlaps(metas: list[BlockMeta], data: st.D
     assert len({m.name for m in metas}) == len(metas)
 
 
-@given(flushes(), st.integers(0, 5), st.integers(0, 5_000))
+@given(flushes(), st.integers(0, 5), st.integers(25, 5_000))
 def test_groups_keep_the_bounds_they_are_given(
     metas: list[BlockMeta], level_max: int, bytes_max: int
 ) -> None:

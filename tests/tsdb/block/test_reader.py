@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 
 from tsdb import limits
 from tsdb.batch import Columns
+from tsdb.block import index_file
 from tsdb.block.layout import CHUNKS, INDEX
 from tsdb.block.reader import Block, Damage
 from tsdb.block.verify import verify
@@ -54,7 +55,9 @@ def test_a_read_is_what_was_written(
     model: Model, more: list[int], start: int, end: int, resolution: Resolution
 ) -> None:
     files = disk()
-    metas = flush(files, model, resolution=resolution)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_file, "AGGREGATES_POINTS_MIN", len(more) % 2)
+        metas = flush(files, model, resolution=resolution)
     blocks = opened(files, metas)
     some = np.array(sorted({*list(model)[::2], *more}), np.uint32)
 
@@ -89,7 +92,17 @@ def test_two_hours_at_ten_seconds_are_two_chunks_of_one_hour() -> None:
     assert block.points_to_decode(all_refs({0: {}}), 0, 3_599_999) == 360
 
 
-def test_aggregates_leave_stale_markers_out() -> None:
+def test_blocks_of_short_chunks_keep_no_aggregates() -> None:
+    files = disk()
+    (short,) = opened(files, flush(files, scrapes(2, 31), (1, 1)))
+    (long,) = opened(files, flush(files, scrapes(2, 32), (2, 2)))
+
+    assert short.aggregates() is None
+    assert long.aggregates() is not None
+
+
+def test_aggregates_leave_stale_markers_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_file, "AGGREGATES_POINTS_MIN", 0)
     one, nan = 0x3FF0000000000000, 0x7FF8000000000001
     minus = np.float64(-2.5).view(np.uint64)
     model = {
@@ -100,6 +113,7 @@ def test_aggregates_leave_stale_markers_out() -> None:
     (block,) = opened(files, flush(files, model))
     found = block.aggregates()
 
+    assert found is not None
     assert found.counts.tolist() == [3, 0]
     assert (found.minima[0], found.maxima[0]) == (-2.5, 1.0)
     assert found.firsts[0] == 1.0
