@@ -10,7 +10,8 @@ says so. From a server the points come as JSON lines, whose decimal text is exac
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +20,15 @@ import numpy as np
 
 from api.exits import CommandFailed, Exit
 from api.input_files import whole_lines
+from api.parsed_files import series_of
 from api.remote import Remote
 from api.times import duration_ticks, parse_time
-from tsdb.batch import Columns, F64s, I64s
+from api.whole import all_series
+from tsdb.batch import Columns
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import Unavailable
-from tsdb.index.labels import Labels
-from tsdb.index.labels import parse as parse_key
+from tsdb.index.labels import Labels, canonical
+from tsdb.index.selector import parse_selector
 from tsdb.parse import json_lines
 from tsdb.parse.times import INT64_MAX, INT64_MIN
 from tsdb.query import steps
@@ -34,7 +37,7 @@ from tsdb.query.selection import Series
 if TYPE_CHECKING:
     from tsdb.database.database import Database
 
-__all__ = ["Answer", "Place", "Question", "ask", "open_directory"]
+__all__ = ["Answer", "Extract", "Place", "Question", "ask", "extract", "open_directory"]
 
 BODY_BYTES = 4 << 20
 
@@ -85,6 +88,33 @@ def ask(place: Place, question: Question) -> Answer:
     return replace(answer, columns=steps.fold(answer.columns, start, step, question.aggregate))
 
 
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """Everything that matches, streamed; `lines` instead, where a server sends JSON lines."""
+
+    series: Iterator[Series]
+    resolution: Resolution
+    lines: Iterator[bytes] | None = None
+
+
+@contextmanager
+def extract(
+    place: Place, selectors: list[str], question: Question, on_warning: Callable[[str], None]
+) -> Iterator[Extract]:
+    """However much it is; `question` says from when to when."""
+    if place.data is not None:
+        with open_directory(place.data, read_only=True) as db:
+            start, end = _range(question, db.resolution)
+            matchers = [parse_selector(text, allow_empty=True) for text in selectors]
+            found = all_series(db, matchers, start, end, on_warning=on_warning)
+            yield Extract(found, db.resolution)
+        return
+    with Remote(place.url) as server:
+        resolution = server_resolution(server)
+        lines = server.stream("/api/v1/export", _parameters(selectors, question))
+        yield Extract(_series_in(lines, resolution), resolution, lines)
+
+
 def open_directory(path: Path, *, read_only: bool, resolution: str | None = None) -> Database:
     """The database at `path`; it must be there to be read, and is made to be written."""
     import tsdb
@@ -124,37 +154,37 @@ def _range(question: Question, resolution: Resolution) -> tuple[int, int]:
 
 
 def _from_server(place: Place, question: Question) -> Answer:
-    parameters = [("match[]", question.selector)]
-    parameters += [(k, v) for k, v in (("start", question.start), ("end", question.end)) if v]
-    gathered: dict[bytes, list[tuple[I64s, F64s]]] = {}
+    gathered: dict[Labels, list[Series]] = {}
     with Remote(place.url) as server:
         resolution = server_resolution(server)
-        for lines in whole_lines(server.stream("/api/v1/export", parameters), BODY_BYTES):
-            _gather(lines, resolution, gathered)
-    keys = sorted(gathered)
-    sizes = [sum(stamps.size for stamps, _ in gathered[key]) for key in keys]
+        lines = server.stream("/api/v1/export", _parameters([question.selector], question))
+        for piece in _series_in(lines, resolution):
+            gathered.setdefault(piece.labels, []).append(piece)
+    labels = sorted(gathered, key=canonical)
+    sizes = [sum(map(len, gathered[one])) for one in labels]
+    pieces = [piece for one in labels for piece in gathered[one]]
     columns = Columns(
         np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
-        np.concatenate([np.empty(0, np.int64), *(t for key in keys for t, _ in gathered[key])]),
-        np.concatenate([np.empty(0, np.float64), *(v for key in keys for _, v in gathered[key])]),
+        np.concatenate([np.empty(0, np.int64), *(piece.timestamps for piece in pieces)]),
+        np.concatenate([np.empty(0, np.float64), *(piece.values for piece in pieces)]),
     )
-    return Answer(tuple(parse_key(key) for key in keys), columns, resolution)
+    return Answer(tuple(labels), columns, resolution)
+
+
+def _parameters(selectors: list[str], question: Question) -> list[tuple[str, str]]:
+    given = (("start", question.start), ("end", question.end))
+    return [("match[]", text) for text in selectors] + [(k, v) for k, v in given if v]
+
+
+def _series_in(lines: Iterator[bytes], resolution: Resolution) -> Iterator[Series]:
+    """Series in the order of the lines; a long one comes in pieces."""
+    for body in whole_lines(lines, BODY_BYTES):
+        parsed = json_lines.parse(body, resolution)
+        if parsed.skipped:
+            raise CommandFailed(f"the server sent {parsed.skipped[0]}", Exit.UNAVAILABLE)
+        yield from series_of(parsed, [])
 
 
 def server_resolution(server: Remote) -> Resolution:
     """Ticks of the server's database."""
     return Resolution.parse(str(server.get_json("/api/v1/status")["resolution"]))
-
-
-def _gather(
-    lines: bytes, resolution: Resolution, into: dict[bytes, list[tuple[I64s, F64s]]]
-) -> None:
-    parsed = json_lines.parse(lines, resolution)
-    if parsed.skipped:
-        raise CommandFailed(f"the server sent {parsed.skipped[0]}", Exit.UNAVAILABLE)
-    columns, text = parsed.columns, parsed.key_bytes
-    for run in range(columns.runs):
-        raw = text[parsed.key_starts[run] : parsed.key_ends[run]].tobytes()
-        low, high = columns.offsets[run], columns.offsets[run + 1]
-        points = columns.timestamps[low:high], columns.values[low:high]
-        into.setdefault(parsed.canonical(raw), []).append(points)

@@ -17,6 +17,7 @@ from api.commands.query import DEFAULT_URL, Data, End, Start, Url
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
+    from api.answers import Extract
     from api.input_files import InputFile
     from api.sinks import Sink
 
@@ -225,25 +226,34 @@ def export(
     - `silverback export 'cpu_percent{host="web-1"}' --start now-1d --format csv`
     - `silverback export '{}' --data ./data | wc -l`
     """
-    from api.answers import Place, Question, ask
-    from api.encode import csv_rows, json_lines
+    from api.answers import Place, Question, extract
 
     chosen = form or ("csv" if output and ".csv" in output.suffixes else "jsonl")
     if chosen not in {"jsonl", "csv"}:
         raise CommandFailed("--format is jsonl or csv", Exit.USAGE)
-    points = 0
-    stream = {"jsonl": json_lines.stream, "csv": csv_rows.stream}[chosen]
-    with _target(output) as out:
-        for i, selector in enumerate(selectors):
-            answer = ask(Place(data, url), Question(selector, start, end))
-            for warning in answer.warnings:
-                terminal.warn(warning)
-            points += answer.columns.points
-            for n, piece in enumerate(stream(answer, answer.resolution)):
-                heading = chosen == "csv" and i and not n
-                out.write(piece.partition(b"\n")[2] if heading else piece)
+    question = Question("", start, end)
+    with extract(Place(data, url), selectors, question, terminal.warn) as found:
+        # Before the file is made: a place that does not answer leaves none behind.
+        pieces = _rendered(found, chosen)
+        first = next(pieces, b"")
+        with _target(output) as out:
+            out.write(first)
+            size = len(first)
+            for piece in pieces:
+                out.write(piece)
+                size += len(piece)
     if output is not None:
-        terminal.note(f"{points:,} points in {output}")
+        terminal.note(f"{terminal.size_text(size)} of text in {output}")
+
+
+def _rendered(found: Extract, form: str) -> Iterator[bytes]:
+    from api.encode import csv_rows, json_lines
+
+    if form == "csv":
+        return csv_rows.stream(found.series, found.resolution)
+    if found.lines is not None:
+        return found.lines
+    return json_lines.stream(found.series, found.resolution)
 
 
 @contextmanager

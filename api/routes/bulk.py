@@ -3,17 +3,14 @@
     POST /api/v1/import   a raw ASGI route (api.app), declared for OpenAPI
     GET /api/v1/export    streams what import takes
 
-An export of more points than fit in memory goes range by range of time; each range is one
-consistent look at the database, ranges follow each other.
+An export of more points than fit in memory goes range by range of time (api.whole).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
@@ -23,15 +20,12 @@ from api.node import Node
 from api.queries import ExportQuery, WriteQuery, ack_of, span
 from api.routes import examples
 from api.routes.written import answer_of
+from api.whole import all_series
 from api.work import Reply, Work
-from tsdb import limits
-from tsdb.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from tsdb.batch import Parsed
     from tsdb.database.database import Database
-    from tsdb.index.matchers import Matcher
-    from tsdb.query.selection import Selection, Series
 
 __all__ = ["NDJSON", "declare", "write"]
 
@@ -63,53 +57,8 @@ def export(database: Database, *, query: ExportQuery, exchange: Exchange) -> Ans
 
     start, end = span(database, query.start, query.end)
     selectors = [parse_selector(text, allow_empty=True) for text in dict.fromkeys(query.match)]
-    lines = json_lines.stream(_series(database, selectors, start, end), database.resolution)
+    lines = json_lines.stream(all_series(database, selectors, start, end), database.resolution)
     return pieces.answer_of(lines, NDJSON.encode(), exchange.headers.get(b"accept-encoding", b""))
-
-
-def _series(
-    database: Database, selectors: list[tuple[Matcher, ...]], start: int, end: int
-) -> Iterator[Series]:
-    """Each matching series once a range, whichever of the selectors match it."""
-    registry = database.parts.engine.registry
-    told = np.empty(0, np.uint32)
-    for matchers in selectors:
-        for selection in _ranges(database, matchers, *_clipped(database, start, end)):
-            fresh = ~np.isin(selection.refs, told)
-            yield from (selection[i] for i in np.flatnonzero(fresh).tolist())
-        told = np.union1d(told, registry.select(matchers))
-
-
-def _ranges(
-    database: Database, matchers: tuple[Matcher, ...], start: int, end: int
-) -> Iterator[Selection]:
-    """The selection, in ranges of time that hold at most EXPORT_POINTS."""
-    ranges = [(start, end)]
-    while ranges:
-        low, high = ranges.pop()
-        if low > high:
-            continue
-        most = limits.EXPORT_POINTS if low < high else limits.POINTS_PER_SELECT_MAX
-        try:
-            yield database.select(matchers, low, high, points_max=most)
-        except LimitExceeded as error:
-            if error.limit != "POINTS_PER_SELECT_MAX" or low == high:
-                raise
-            middle = low + (high - low) // 2
-            ranges += [(middle + 1, high), (low, middle)]
-
-
-def _clipped(database: Database, start: int, end: int) -> tuple[int, int]:
-    """The part of the range that holds points: halving an endless one would take long."""
-    engine = database.parts.engine
-    version = engine.version
-    heads = [g.head for g in (*version.frozen, engine.active) if g.head.points]
-    metas = [block.meta for block in version.blocks]
-    lows = [h.min_ts for h in heads] + [m.min_ts for m in metas]
-    highs = [h.max_ts for h in heads] + [m.max_ts for m in metas]
-    if not lows:
-        return start, end
-    return max(start, min(lows)), min(end, max(highs))
 
 
 def declare(app: FastAPI, node: Node) -> None:
