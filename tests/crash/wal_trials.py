@@ -23,6 +23,8 @@ from tsdb.log.protocol import Kind
 from tsdb.log.segment import HEADER_RECORD_BYTES
 
 LAST_APPEND = 2
+IMAGES_PER_FAULT = 40
+"""What one fault can break shows within the next appends, not fifty operations later."""
 
 
 def check_smoke(module) -> None:
@@ -40,7 +42,7 @@ def explore_log(script, module, **more) -> Report:
     )
 
 
-def check_script(module, *, script, images_max: int = 1500) -> None:
+def check_script(module, *, script, images_max: int = 500) -> None:
     report = explore_log(script, module, seed=1, images_max=images_max)
     assert not report.violations, report
 
@@ -58,7 +60,7 @@ def check_recovery_of_recovery(module, image: SimulatedDisk, acked: list, sent: 
 
 
 def check_sweep(module, *, fault: Fault, last: int | None = 1, per_point: int = 2) -> int:
-    """Fail each call in turn, cut the power along the way. How many calls there are."""
+    """Fail each call in turn, cut the power in what follows it. How many calls there are."""
     for nth in range(1, 1000):
         fired: list[str] = []
 
@@ -68,7 +70,7 @@ def check_sweep(module, *, fault: Fault, last: int | None = 1, per_point: int = 
             fired += files.fired
 
         check = functools.partial(wal_scripts.check, module)
-        report = explore(script, check, per_point=per_point, seed=nth)
+        report = explore(script, check, per_point=per_point, seed=nth, images_max=IMAGES_PER_FAULT)
         assert not report.violations, f"call {nth} ({fired[:1]}): {report}"
         if not fired:
             return nth

@@ -12,10 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tsdb.errors import Unavailable
+from tsdb.limits import MIB
 from tsdb.vfs import Files, Room, room
 
-CHECK_APPENDS = 64
-"""Appends between two looks: 64 of 4 MiB are half of the smallest stop level."""
+LOOK_APPENDS = 64
+"""Appends between two looks, each counted once for every MiB: 64 MiB, an eighth of the smallest
+stop level."""
 _RETRY_S = 30
 
 
@@ -25,12 +27,12 @@ class Reserve:
         self._stopped = False
         self._until_look = 0
 
-    def check(self, *, now: bool) -> None:
+    def check(self, size_bytes: int, *, now: bool) -> None:
         """Raises Unavailable if the disk is too full to write; OSError if that is not known."""
-        self._until_look -= 1
+        self._until_look -= 1 + size_bytes // MIB
         if self._until_look > 0 and not now and not self._stopped:
             return
-        self._until_look = CHECK_APPENDS
+        self._until_look = LOOK_APPENDS
         level = room(self._files, self._folder)
         self._stopped = level is Room.STOP or (self._stopped and level is not Room.ENOUGH)
         if self._stopped:

@@ -137,8 +137,9 @@ class Wal:
             framed = record.split(entries, self._last_seq + 1)
             if not framed:
                 return self._last_seq
-            self._check_room()
-            writer = self._room_for(sum(record.record_bytes(len(item[1])) for item in framed))
+            size_bytes = sum(record.record_bytes(len(item[1])) for item in framed)
+            self._check_room(size_bytes)
+            writer = self._room_for(size_bytes)
             try:
                 writer.append(framed, self._durable_seq)
             except OSError as error:
@@ -250,7 +251,7 @@ class Wal:
                 return
             raise self._latch(error) from error
         try:
-            self._check_room()
+            self._check_room(0)
             self._open_segment()
         except Unavailable as error:
             if error.code == "disk_full":
@@ -411,9 +412,9 @@ class Wal:
                 writer.abandon()
         return StorageFailed(f"log in {self._directory} failed: {error}")
 
-    def _check_room(self) -> None:
+    def _check_room(self, size_bytes: int) -> None:
         try:
-            self._reserve.check(now=self._writer is None)
+            self._reserve.check(size_bytes, now=self._writer is None)
         except OSError as error:
             raise self._latch(error) from error
 

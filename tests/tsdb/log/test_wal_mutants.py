@@ -131,7 +131,7 @@ FOUND = [
         "watermark ahead of the sync",
         WAL,
         "writer.append(framed, self._durable_seq)",
-        "writer.append(framed, framed[-1][2])",
+        "writer.append(framed, framed[0][2])",
         CRASH,
     ),
     Bug(
