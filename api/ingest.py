@@ -81,6 +81,11 @@ class Ingest:
         return self._queued_bytes
 
     @property
+    def wake_ups(self) -> int:
+        """How often outcomes woke the loop; many requests share one."""
+        return 0 if self._box is None else self._box.wake_ups
+
+    @property
     def body_bytes_max(self) -> int:
         return self._body_bytes_max
 

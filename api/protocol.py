@@ -92,8 +92,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._timer_at = NEVER
         self._stall_timer: TimerHandle | None = None
         self._stall_bytes = 0  # waiting for the client when the stall timer was set
-        self._header_bytes = 0
-        self._body_began = 0.0
+        self._header_bytes = self._hosts = 0
+        self._body_began = NEVER
         self._body_bytes = 0
         self._wire_bytes = 0  # of one message, chunk framing included
         self._verdict: Refusal | None = None  # waits for the answers before it
@@ -135,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._phase is Phase.IDLE:
             self._phase = Phase.HEADER
-            self._arm(self._bounds.header_timeout_s)
+            self._deadline = NEVER
         elif self._phase is Phase.HEADER:
             self._header_bytes += len(data)
         else:
@@ -144,16 +144,21 @@ class GuardedProtocol(HttpToolsProtocol):
             self._feed(data)
         except Refused as refused:
             self._refuse(refused.refusal)
+            return
+        # Only what is still incomplete needs a clock: most requests come whole.
+        if self._phase is Phase.BODY:
+            self._arm_body()
+        elif self._phase is Phase.HEADER and self._deadline == NEVER:
+            self._arm(self._bounds.header_timeout_s)
 
     def _feed(self, data: bytes) -> None:
         """Parse; raises Refused for what is no HTTP or past a bound."""
-        rest = memoryview(data)
-        while rest:
+        while data:
             try:
-                self.parser.feed_data(rest)
+                self.parser.feed_data(data)
                 break
             except httptools.HttpParserUpgrade as upgrade:
-                rest = rest[upgrade.args[0] :]  # no upgrades here: go on as if none was asked for
+                data = data[upgrade.args[0] :]  # no upgrades here: go on as if none was asked for
             except httptools.HttpParserError as error:
                 cause = error.__context__
                 raise (cause if isinstance(cause, Refused) else _no_http(error)) from None
@@ -165,46 +170,48 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._phase = Phase.HEADER
-        self._header_bytes = 0
-        self._arm(self._bounds.header_timeout_s)
+        self._header_bytes = self._hosts = 0
 
     def on_url(self, url: bytes) -> None:
-        self._count_header(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header(len(name) + len(value) + 4)
-        if self._phase is Phase.BODY:
-            return  # a trailer
-        if len(self.headers) >= limits.HEADERS_MAX:
-            bound = f"(limit HEADERS_MAX = {limits.HEADERS_MAX})"
-            raise Refused(Refusal(431, "too_large", f"the request has too many headers {bound}"))
-        super().on_header(name, value)
-
-    def _count_header(self, size: int) -> None:
-        self._header_bytes += size
+        self._header_bytes += len(url)
         if self._header_bytes > limits.HEADER_BYTES_MAX:
             raise _header_too_large()
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > limits.HEADER_BYTES_MAX:
+            raise _header_too_large()
+        if self._phase is Phase.BODY:
+            return  # a trailer
+        name = name.lower()
+        if name == b"host":
+            self._hosts += 1
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if len(self.headers) > limits.HEADERS_MAX:
+            bound = f"(limit HEADERS_MAX = {limits.HEADERS_MAX})"
+            raise Refused(Refusal(431, "too_large", f"the request has too many headers {bound}"))
         version = self.parser.get_http_version()
-        if version not in ("1.0", "1.1"):
+        if version not in ("1.1", "1.0"):
             raise Refused(Refusal(400, "bad_data", f"HTTP/{version} is not spoken here"))
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts != 1 and (hosts > 1 or version == "1.1"):
-            raise Refused(Refusal(400, "bad_data", f"{hosts} Host headers; there must be one"))
+        if self._hosts != 1 and (self._hosts > 1 or version == "1.1"):
+            found = f"{self._hosts} Host headers; there must be one"
+            raise Refused(Refusal(400, "bad_data", found))
         if len(self.pipeline) >= limits.PIPELINE_MAX:
             raise Refused(Refusal(400, "bad_data", "too many requests sent ahead of their answers"))
         self._phase = Phase.BODY
+        self._deadline = NEVER
         self._header_bytes = self._body_bytes = self._wire_bytes = 0
-        self._body_began = self.loop.time()
+        self._body_began = NEVER
         super().on_headers_complete()
         self._responses_due += 1
-        self._arm(self._bounds.body_timeout_s)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        self._arm(self._bounds.body_timeout_s)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -269,18 +276,22 @@ class GuardedProtocol(HttpToolsProtocol):
     # --- time ----------------------------------------------------------------------------------
 
     def _arm(self, seconds: float) -> None:
-        """The phase must be over in `seconds`; a body also at its least rate."""
-        now = self.loop.time()
-        self._deadline = now + seconds
-        if self._phase is Phase.BODY:
-            earned = self._body_bytes / limits.BODY_RATE_BYTES_PER_S_MIN
-            self._deadline = min(self._deadline, self._body_began + seconds + earned)
-        if self._timer is not None and self._timer_at <= self._deadline:
-            return  # it looks again when it fires
+        """The phase must be over in `seconds`."""
+        self._deadline = self.loop.time() + seconds
         if self._timer is not None:
+            if self._timer_at <= self._deadline:
+                return  # it looks again when it fires
             self._timer.cancel()
         self._timer_at = self._deadline
         self._timer = self.loop.call_at(self._timer_at, self._look_at_clock)
+
+    def _arm_body(self) -> None:
+        """More of the body must come in time; the whole of it at its least rate."""
+        now = self.loop.time()
+        self._body_began = min(self._body_began, now)
+        earned = self._body_bytes / limits.BODY_RATE_BYTES_PER_S_MIN
+        left = self._body_began + self._bounds.body_timeout_s + earned - now
+        self._arm(min(self._bounds.body_timeout_s, left))
 
     def _look_at_clock(self) -> None:
         self._timer = None
@@ -289,8 +300,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._deadline > self.loop.time():
             self._arm(self._deadline - self.loop.time())
         elif self._phase is Phase.BODY and self.flow.read_paused:
-            self._body_began += self._bounds.body_timeout_s  # it is we who do not read
-            self._arm(self._bounds.body_timeout_s)
+            self._body_began = NEVER  # it is we who do not read
+            self._arm_body()
         elif self._phase is Phase.HEADER and self._responses_due:
             self._arm(self._bounds.header_timeout_s)  # sent ahead; its turn has not come
         else:
