@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from api.encode.point_text import TEXT, Layout, gathered, pieces, seconds_decimals
+from api.encode.point_text import ROWS, TEXT, Layout, batches, pieces, seconds_decimals
 from tsdb.codec.resolution import Resolution
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ HEADING = b"series,timestamp,value\n"
 
 
 def stream(series: Iterable[Series], resolution: Resolution) -> Iterator[bytes]:
-    """The heading and whole rows, in pieces of some 64 KiB."""
-    return gathered(_rows(series, seconds_decimals(resolution)))
+    """The heading, then whole rows in pieces."""
+    yield HEADING
+    layout = Layout(ROWS, seconds_decimals(resolution), TEXT, between=b",", behind=b"\n")
+    for batch, columns in batches(series):
+        heads = [quoted(str(one.labels)).encode() + b"," for one in batch]
+        yield from pieces(heads, columns, layout)
 
 
 def quoted(text: str) -> str:
@@ -34,14 +38,3 @@ def quoted(text: str) -> str:
     if any(c in text for c in ',"\r\n') or text != text.strip():
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-def _rows(series: Iterable[Series], decimals: int) -> Iterator[bytes]:
-    yield HEADING
-    for one in series:
-        name = quoted(str(one.labels)).encode() + b","
-        yield from pieces(
-            one.timestamps,
-            one.values,
-            Layout(decimals, TEXT, before=name, between=b",", behind=b"\n"),
-        )

@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import orjson
 
-from api.encode.point_text import LINES, TIMES, VALUES, Layout, gathered, pieces, seconds_decimals
+from api.encode.point_text import EXPORT, LINES, Layout, batches, pieces, seconds_decimals
+from tsdb.batch import Columns
 from tsdb.codec.resolution import Resolution
 
 if TYPE_CHECKING:
@@ -30,18 +32,27 @@ LINE_POINTS_MAX = 10_000
 
 
 def stream(series: Iterable[Series], resolution: Resolution) -> Iterator[bytes]:
-    """Whole lines, in pieces of some 64 KiB."""
-    return gathered(line for one in series for line in _lines(one, resolution))
+    """Whole lines, in pieces."""
+    layout = Layout(
+        LINES,
+        seconds_decimals(resolution) - 3,
+        EXPORT,
+        between=b'],"timestamps":[',
+        tail=b"]}\n",
+    )
+    for batch, columns in batches(series):
+        heads = [b'{"metric":' + orjson.dumps(dict(one.labels)) + b',"values":[' for one in batch]
+        yield from pieces(*_in_lines(heads, columns), layout)
 
 
-def _lines(series: Series, resolution: Resolution) -> Iterator[bytes]:
-    decimals = seconds_decimals(resolution) - 3
-    opening = b'{"metric":' + orjson.dumps(dict(series.labels)) + b',"values":['
-    for at in range(0, len(series), LINE_POINTS_MAX):
-        points = slice(at, at + LINE_POINTS_MAX)
-        stamps, values = series.timestamps[points], series.values[points]
-        texts = [
-            b"".join(pieces(stamps, values, Layout(decimals, LINES, columns)))[:-1]
-            for columns in (VALUES, TIMES)
-        ]
-        yield opening + texts[0] + b'],"timestamps":[' + texts[1] + b"]}\n"
+def _in_lines(heads: list[bytes], columns: Columns) -> tuple[list[bytes], Columns]:
+    """A run for each line: long runs in parts, empty ones left out."""
+    counts = np.diff(columns.offsets)
+    lines = -(-counts // LINE_POINTS_MAX)
+    if (lines == 1).all():
+        return heads, columns
+    run = np.repeat(np.arange(counts.size), lines)
+    part = np.arange(run.size) - np.repeat(np.cumsum(lines) - lines, lines)
+    starts = columns.offsets[run] + part * LINE_POINTS_MAX
+    offsets = np.append(starts, columns.points)
+    return [heads[i] for i in run], Columns(offsets, columns.timestamps, columns.values)

@@ -1,6 +1,6 @@
 """Points as decimal text in machine code: exact times, shortest floats.
 
-    in   timestamps, value bits, the bytes before, between and behind a point
+    in   runs of timestamps and value bits, and the texts that stand around them
     out  text
 
 A float64 is written with the fewest digits that read back to the same bits. Whole numbers and up
@@ -29,10 +29,10 @@ hot = numba.njit(nogil=True, error_model="numpy", forceinline=True)
 POINT_BYTES_MAX = 64  # a time and a value, whatever they are
 SLACK_BYTES = 16  # stores may spill behind the text
 
-# Which columns are written.
-TIMES, VALUES = 1, 2
+# How the points of a run are arranged.
+POINTS, ROWS, LINES = 0, 1, 2
 # How values are written that JSON has no number for.
-TEXT, JSON, LINES = 0, 1, 2
+TEXT, JSON, EXPORT = 0, 1, 2
 
 U = np.uint64
 U1, U2, U4, U10, U100 = U(1), U(2), U(4), U(10), U(100)
@@ -73,6 +73,7 @@ _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _INT64S = types.Array(types.int64, 1, "C", readonly=True)
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
 _OUT_BYTES = types.Array(types.uint8, 1, "C")
+_OUT_INT64S = types.Array(types.int64, 1, "C")
 
 
 @hot
@@ -219,7 +220,7 @@ def put_special(out, p, bits, style):
         store8(out, p, U(34))
         p += 1
     if bits & _ABSOLUTE > _INFINITY:
-        if bits == _STALE and style == LINES:
+        if bits == _STALE and style == EXPORT:
             store64(out, p, _STALE_NAN)
             p += 8
         else:
@@ -229,7 +230,7 @@ def put_special(out, p, bits, style):
         if bits != _INFINITY:
             store8(out, p, U(45))
             p += 1
-        if style == LINES:
+        if style == EXPORT:
             store64(out, p, _INFINITY_WORD)
             p += 8
         elif bits == _INFINITY:
@@ -274,25 +275,74 @@ def put_float(out, p, bits, style):
 
 @kernel(
     types.int64(
-        _INT64S, _WORDS, types.int64, types.int64, types.int64, _BYTES, _INT64S, _OUT_BYTES
+        _INT64S, _INT64S, _WORDS, _BYTES, _INT64S, _BYTES, _INT64S,
+        types.int64, types.int64, types.int64, _OUT_INT64S, _OUT_BYTES,
     )
 )  # fmt: skip
-def write_points(timestamps, values, columns, decimals, style, texts, ends, out):
-    """Every point as before + time + between + value + behind; returns the size of the text.
+def write_runs(
+    offsets, timestamps, values, heads, head_ends, texts, ends,
+    mode, decimals, style, state, out,
+):  # fmt: skip
+    """Runs as text from run state[0], point state[1] on; returns the size of the text.
 
-    columns    TIMES, VALUES or both; a column left out is not read
+    heads      what run i starts with: heads[head_ends[i]:head_ends[i + 1]]
+    texts      before, between, behind, separator and tail, which end at ends[0..4]
+    mode       POINTS  head (before time between value behind) separator (...) ... tail
+               ROWS    (head before time between value behind) for each point
+               LINES   head value separator value ... between time separator time ... tail
     decimals   of a timestamp: 3 writes ticks of a ms as seconds; -3 adds three zeros
-    texts      before, between and behind, which end at ends[0..2], and SLACK_BYTES more
-    out        at least SLACK_BYTES + points * (POINT_BYTES_MAX + ends[2])
+    out        written while there is room for the worst next step; then state says where to go on
+
+    heads and texts are followed by SLACK_BYTES more.
     """
-    before, between, behind = ends[0], ends[1], ends[2]
+    before, between, behind, separator, tail = ends[0], ends[1], ends[2], ends[3], ends[4]
+    run, point = state[0], state[1]
     p = 0
-    for i in range(max(timestamps.size, values.size)):
-        p = put_bytes(out, p, texts, 0, before)
-        if columns & TIMES:
+    while run < offsets.size - 1:
+        first, last = offsets[run], offsets[run + 1]
+        head, head_end = head_ends[run], head_ends[run + 1]
+        # The worst next step: a line, or a point with what stands around it.
+        room = tail + SLACK_BYTES + POINT_BYTES_MAX
+        if mode == LINES:
+            room += (last - first) * (POINT_BYTES_MAX + 2 * (separator - behind))
+        elif mode == ROWS:
+            room += head_end - head
+        if p + head_end - head + room > out.size:
+            break
+        if mode == LINES:
+            p = put_bytes(out, p, heads, head, head_end)
+            for i in range(first, last):
+                if i > first:
+                    p = put_bytes(out, p, texts, behind, separator)
+                p = put_float(out, p, values[U(i)], style)
+            p = put_bytes(out, p, texts, before, between)
+            for i in range(first, last):
+                if i > first:
+                    p = put_bytes(out, p, texts, behind, separator)
+                p = put_ticks(out, p, timestamps[U(i)], decimals)
+            p = put_bytes(out, p, texts, separator, tail)
+            run += 1
+            continue
+        if point == 0 and mode == POINTS:
+            p = put_bytes(out, p, heads, head, head_end)
+        i = first + point
+        while i < last and p + room <= out.size:
+            if mode == ROWS:
+                p = put_bytes(out, p, heads, head, head_end)
+            elif i > first:
+                p = put_bytes(out, p, texts, behind, separator)
+            p = put_bytes(out, p, texts, 0, before)
             p = put_ticks(out, p, timestamps[U(i)], decimals)
-        p = put_bytes(out, p, texts, before, between)
-        if columns & VALUES:
+            p = put_bytes(out, p, texts, before, between)
             p = put_float(out, p, values[U(i)], style)
-        p = put_bytes(out, p, texts, between, behind)
+            p = put_bytes(out, p, texts, between, behind)
+            i += 1
+        point = i - first
+        if i < last:
+            break
+        if mode == POINTS:
+            p = put_bytes(out, p, texts, separator, tail)
+        run += 1
+        point = 0
+    state[0], state[1] = run, point
     return p

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import orjson
 
-from api.encode.point_text import JSON, Layout, pieces, seconds_decimals
-from tsdb.batch import F64s, I64s
+from api.encode.point_text import JSON, POINTS, Layout, pieces, seconds_decimals
+from tsdb.batch import Columns, F64s, I64s
 from tsdb.codec.resolution import Resolution
 
 __all__ = ["encode", "stream"]
@@ -30,11 +31,9 @@ def encode(key: str, timestamps: I64s, values: F64s, resolution: Resolution) -> 
 
 def stream(key: str, timestamps: I64s, values: F64s, resolution: Resolution) -> Iterator[bytes]:
     """The answer in pieces."""
+    head = b'{"key":' + orjson.dumps(key) + b',"points":['
+    columns = Columns(np.array([0, timestamps.size], np.int64), timestamps, values)
     layout = Layout(
-        seconds_decimals(resolution), style=JSON, before=b",[", between=b",", behind=b"]"
+        POINTS, seconds_decimals(resolution), JSON, b"[", b",", b"]", separator=b",", tail=b"]}"
     )
-    opening = b'{"key":' + orjson.dumps(key) + b',"points":['
-    for piece in pieces(timestamps, values, layout):
-        yield opening + (piece if not opening else piece[1:])
-        opening = b""
-    yield opening + b"]}"
+    return pieces([head], columns, layout)

@@ -8,14 +8,15 @@ from decimal import Decimal
 import numpy as np
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from api.encode import point_text
-from api.encode.point_text import JSON, LINES, TEXT, TIMES, VALUES, Layout, gathered, pieces
+from api.encode.kernels import POINT_BYTES_MAX
+from api.encode.point_text import EXPORT, JSON, LINES, POINTS, ROWS, TEXT, Layout, batches, pieces
+from tsdb.batch import Columns
 
 INT64S = st.integers(-(2**63), 2**63 - 1)
-NOTHING = np.empty(0, np.int64), np.empty(0, np.float64)
 
 
 def float_of(bits):
@@ -31,16 +32,29 @@ floats = st.one_of(
 )
 
 
+def columns_of(runs):
+    """Columns of [[(tick, value), ...], ...]."""
+    points = [point for run in runs for point in run]
+    return Columns(
+        np.cumsum([0, *map(len, runs)]),
+        np.array([t for t, _ in points], np.int64),
+        np.array([v for _, v in points], np.float64),
+    )
+
+
+def written(points, decimals=0, style=TEXT):
+    """The text of each time and each value."""
+    layout = Layout(ROWS, decimals, style, between=b"\t", behind=b"\n")
+    text = b"".join(pieces([b""], columns_of([points]), layout)).decode()
+    return [row.split("\t") for row in text.split("\n")[:-1]]
+
+
 def values_text(values, style=TEXT):
-    array = np.array(values, np.float64)
-    text = b"".join(pieces(NOTHING[0], array, Layout(0, style, VALUES, behind=b"\n")))
-    return text.decode().split("\n")[:-1]
+    return [value for _, value in written([(0, v) for v in values], style=style)]
 
 
 def times_text(ticks, decimals):
-    array = np.array(ticks, np.int64)
-    text = b"".join(pieces(array, NOTHING[1], Layout(decimals, TEXT, TIMES, behind=b"\n")))
-    return text.decode().split("\n")[:-1]
+    return [time for time, _ in written([(t, 0.0) for t in ticks], decimals)]
 
 
 @given(st.lists(floats.filter(math.isfinite), min_size=1, max_size=40))
@@ -73,7 +87,7 @@ def test_layout_is_that_of_prometheus(value, text):
     [
         (TEXT, ["NaN", "NaN", "+Inf", "-Inf", "-0"]),
         (JSON, ['"NaN"', '"NaN"', '"+Inf"', '"-Inf"', "-0.0"]),
-        (LINES, ['"NaN"', '"StaleNaN"', '"Infinity"', '"-Infinity"', "-0.0"]),
+        (EXPORT, ['"NaN"', '"StaleNaN"', '"Infinity"', '"-Infinity"', "-0.0"]),
     ],
 )
 def test_values_without_a_number(style, expected):
@@ -81,7 +95,7 @@ def test_values_without_a_number(style, expected):
         [0x7FF8 << 48, 0x7FF0000000000002, 0x7FF << 52, 0xFFF << 52, 1 << 63], np.uint64
     )
 
-    assert values_text(bits.view(np.float64), style) == expected
+    assert values_text(bits.view(np.float64).tolist(), style) == expected
     assert values_text([float_of(0xFFF8000000000000)], style) == expected[:1]
 
 
@@ -99,48 +113,71 @@ def test_seconds_as_milliseconds():
     assert times_text([17, 0, -3, 2**63 - 1], -3) == ["17000", "0", "-3000", f"{2**63 - 1}000"]
 
 
+texts = st.binary(max_size=20)
+runs = st.lists(st.lists(st.tuples(INT64S, floats), max_size=4), max_size=5)
+
+
 @given(
-    st.lists(st.tuples(INT64S, floats), max_size=9),
-    st.binary(max_size=20), st.binary(max_size=9), st.binary(max_size=17),
+    runs, st.lists(texts, min_size=5, max_size=5), st.lists(texts, min_size=5, max_size=5),
+    st.sampled_from([1, 500, 2000]),
 )  # fmt: skip
-@settings(max_examples=50)
-def test_every_point_stands_between_its_texts(points, before, between, behind):
-    """Texts of any length: they are copied eight bytes at a time."""
-    stamps = np.array([t for t, _ in points], np.int64)
-    values = np.array([v for _, v in points], np.float64)
-    layout = Layout(3, TEXT, TIMES | VALUES, before, between, behind)
-
-    expected = b"".join(
-        before + t.encode() + between + v.encode() + behind
-        for t, v in zip(times_text(stamps, 3), values_text(values), strict=True)
-    )
-    assert b"".join(pieces(stamps, values, layout)) == expected
-
-
-def test_long_columns_come_in_pieces(monkeypatch):
-    monkeypatch.setattr(point_text, "PIECE_POINTS", 4)
-    values = np.arange(10.0)
-
-    texts = list(pieces(NOTHING[0], values, Layout(0, columns=VALUES)))
-
-    assert texts == [b"0,1,2,3,", b"4,5,6,7,", b"8,9,"]
-    assert list(pieces(*NOTHING, Layout(0))) == []
+def test_every_point_stands_between_its_texts(runs, around, heads, room):
+    """In all three modes, with texts of any length and pieces of any size."""
+    before, between, behind, separator, tail = around
+    heads = heads[: len(runs)]
+    expected = {POINTS: b"", ROWS: b"", LINES: b""}
+    for head, run in zip(heads, runs, strict=True):
+        pairs = [(t.encode(), v.encode()) for t, v in written(run, 3)]
+        points = [before + t + between + v + behind for t, v in pairs]
+        expected[POINTS] += head + separator.join(points) + tail
+        expected[ROWS] += b"".join(head + point for point in points)
+        expected[LINES] += head + separator.join(v for _, v in pairs) + between
+        expected[LINES] += separator.join(t for t, _ in pairs) + tail
+    for mode, text in expected.items():
+        layout = Layout(mode, 3, TEXT, before, between, behind, separator, tail)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(point_text, "PIECE_BYTES", room)
+            parts = list(pieces(heads, columns_of(runs), layout))
+        assert b"".join(parts) == text
+        assert all(parts)
 
 
-@given(st.lists(st.binary(max_size=30_000), max_size=20))
-def test_gathered_pieces_are_the_same_bytes(texts):
-    pieces_ = list(gathered(texts))
+def test_long_columns_come_in_pieces():
+    columns = columns_of([[(i, float(i)) for i in range(50_000)]])
 
-    assert b"".join(pieces_) == b"".join(texts)
-    assert all(len(p) >= point_text.PIECE_BYTES for p in pieces_[:-1])
+    sizes = [len(piece) for piece in pieces([b""], columns, Layout(ROWS, 0, behind=b";"))]
+
+    assert max(sizes) <= point_text.PIECE_BYTES
+    assert min(sizes[:-1]) > point_text.PIECE_BYTES - 200
+
+
+@given(st.lists(st.integers(0, 3), max_size=9))
+def test_batches_hold_every_point_in_order(select_counts):
+    class One:
+        def __init__(self, i, count):
+            self.timestamps = np.full(count, i)
+            self.values = np.arange(count, dtype=np.float64)
+
+        def __len__(self):
+            return self.timestamps.size
+
+    series = [One(i, count) for i, count in enumerate(select_counts)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(point_text, "BATCH_SERIES", 4)
+        patch.setattr(point_text, "BATCH_POINTS", 5)
+        parts = list(batches(iter(series)))
+
+    assert [one for batch, _ in parts for one in batch] == series
+    for batch, columns in parts:
+        assert np.diff(columns.offsets).tolist() == [len(one) for one in batch]
+        assert columns.timestamps.tolist() == [t for one in batch for t in one.timestamps]
+        assert columns.values.tolist() == [v for one in batch for v in one.values]
+        assert columns.points < 5 + 3
 
 
 def test_the_longest_texts_fit_their_room():
     """Room is reckoned before writing; a kernel cannot ask for more."""
-    stamps = np.full(1000, -(2**63), np.int64)
     for value in (-1.7976931348623157e308, -1.2345678901234567e-6, -2.2250738585072014e-308):
-        values = np.full(1000, value)
         for decimals in (9, -3):
-            text = b"".join(pieces(stamps, values, Layout(decimals, LINES)))
-            assert len(text) <= 1000 * 65
-            assert text.count(b",") == 1000
+            for time, text in written([(-(2**63), value)] * 100, decimals, EXPORT):
+                assert len(time) + len(text) <= POINT_BYTES_MAX

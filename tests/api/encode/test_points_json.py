@@ -43,11 +43,13 @@ def test_one_answer_checked_by_hand():
     )
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 8])
-def test_pieces_join_to_one_answer(monkeypatch, count):
-    monkeypatch.setattr(point_text, "PIECE_POINTS", 4)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 50])
+@pytest.mark.parametrize("room", [1, 200, 300, 333])
+def test_pieces_join_to_one_answer(monkeypatch, count, room):
+    monkeypatch.setattr(point_text, "PIECE_BYTES", room)
     stamps, values = arrays([(i, float(i)) for i in range(count)])
 
-    answer = orjson.loads(b"".join(points_json.stream("k", stamps, values, Resolution.S)))
+    pieces = list(points_json.stream("k", stamps, values, Resolution.S))
 
-    assert answer == {"key": "k", "points": [[i, i] for i in range(count)]}
+    assert orjson.loads(b"".join(pieces)) == {"key": "k", "points": [[i, i] for i in range(count)]}
+    assert len(pieces) > 1 or count < 50
