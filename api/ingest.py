@@ -73,12 +73,18 @@ class Ingest:
         self._body_bytes_max = body_bytes_max
         self._body_encoded_bytes_max = body_encoded_bytes_max
         self._queued_bytes = 0
+        self._waiting = 0
         self._arriving_bytes = 0
         self._box: LetterBox | None = None
 
     @property
     def queued_bytes(self) -> int:
         return self._queued_bytes
+
+    @property
+    def writes_waiting(self) -> int:
+        """Writes handed in and not answered yet."""
+        return self._waiting
 
     @property
     def wake_ups(self) -> int:
@@ -129,10 +135,12 @@ class Ingest:
         done = functools.partial(self._box.post, outcome)
         database.submit(parse, size_bytes=size_bytes, ack=ack, done=done)
         self._queued_bytes += size_bytes
+        self._waiting += 1
         try:
             found = await outcome
         finally:
             self._queued_bytes -= size_bytes
+            self._waiting -= 1
         if isinstance(found, TSDBError):
             raise found
         return found

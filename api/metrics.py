@@ -41,6 +41,9 @@ class _OfDatabase(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}ingest_bytes", "Bytes of writes under way.", node.ingest.queued_bytes
         )
+        yield GaugeMetricFamily(
+            f"{PREFIX}writes_waiting", "Writes not answered yet.", node.ingest.writes_waiting
+        )
         try:
             database = node.database()
         except Unavailable:

@@ -23,6 +23,7 @@ import tsdb
 from api.exits import Exit
 from api.node import Node, State
 from api.settings import load
+from tsdb.block import manifest
 from tsdb.errors import Unavailable
 
 T = 1_700_000_000
@@ -289,3 +290,31 @@ def test_a_stopped_server_takes_nothing_and_can_start_again(start: Any, tmp_path
     again = start(tmp_path / "db")
     assert again.get("/kv/a").points == [[T, 1]]
     assert again.stop() == Exit.OK
+
+
+def test_data_of_a_newer_version_is_not_touched(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "VERSION", manifest.VERSION + 1)
+    tsdb.open(tmp_path / "db").close()
+    monkeypatch.undo()
+    before = {p: p.read_bytes() for p in (tmp_path / "db").glob("MANIFEST-*")}
+
+    running = start(tmp_path / "db")
+    running.thread.join(WAIT_S)
+
+    assert running.exits == [Exit.CONFIG]
+    assert "upgrade" in str(running.server.node.failure)
+    assert {p: p.read_bytes() for p in (tmp_path / "db").glob("MANIFEST-*")} == before
+
+
+def test_a_directory_that_cannot_be_served_ends_the_start(start: Any, tmp_path: Path) -> None:
+    with tsdb.open(tmp_path / "db") as db:
+        db.write("a", [T * 1000], [1.0])
+    for path in (tmp_path / "db").glob("MANIFEST-*"):
+        path.write_bytes(b"rubbish")
+
+    running = start(tmp_path / "db")
+    running.thread.join(WAIT_S)
+
+    assert running.exits == [Exit.STORAGE]
