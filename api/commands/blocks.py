@@ -9,6 +9,7 @@ import typer
 
 from api.commands import terminal
 from api.commands.query import DEFAULT_URL
+from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def inspect(
     """
     from api.inspection import inspect as look
 
+    ensure_warm()
     found = look(directory, codes=codes)
     if json:
         terminal.show_json(_document(found))
@@ -197,6 +199,7 @@ def verify(
     """
     from api.inspection import verify as check
 
+    ensure_warm()
     with terminal.progress("bytes") as bars:
         task = bars.add_task("verifying", total=None, done=0)
         done = 0
@@ -273,6 +276,7 @@ def snapshot(
 
         if not data.is_dir():
             raise CommandFailed(f"{data}: no such directory", Exit.NO_INPUT)
+        ensure_warm()
         with open_directory(data, read_only=False) as db:
             place = str(db.snapshot(target))
         said = f"Snapshot in {place}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands import terminal
+from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def compress(
         raise CommandFailed(
             "name files to compress, or a built-in workload with --workload NAME", Exit.USAGE
         )
+    ensure_warm()
     figures = [
         _measured(source, chunk) for source in _sources(files, workload or [], resolution, seed)
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api.commands import terminal
+from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def demo(
     - `silverback demo`
     - `silverback demo --once`
     """
+    ensure_warm()
     if once:
         _once(json=json)
         return

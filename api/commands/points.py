@@ -14,6 +14,7 @@ import typer
 
 from api.commands import terminal
 from api.commands.query import DEFAULT_URL, Data, End, Start, Url
+from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def import_(
     if time_unit not in {"auto", "s", "ms", "us", "ns"}:
         raise CommandFailed("--time-unit is one of auto, s, ms, us, ns", Exit.USAGE)
     labels = dict(_label(text) for text in label or ())
+    ensure_warm()
     with _sink(data, url, resolution) as sink, terminal.progress("points") as bars:
         reports = [
             _import_one(path, sink, bars, _Csv(series or None, labels, time_unit)) for path in files
@@ -232,6 +234,7 @@ def export(
     if chosen not in {"jsonl", "csv"}:
         raise CommandFailed("--format is jsonl or csv", Exit.USAGE)
     question = Question("", start, end)
+    ensure_warm()
     with extract(Place(data, url), selectors, question, terminal.warn) as found:
         # Before the file is made: a place that does not answer leaves none behind.
         pieces = _rendered(found, chosen)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands import terminal
+from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def query(
 
     if json and as_csv:
         raise CommandFailed("--json and --csv exclude each other", Exit.USAGE)
+    ensure_warm()
     answer = ask(Place(data, url), Question(selector, start, end, step, agg))
     for warning in answer.warnings:
         terminal.warn(warning)

@@ -92,7 +92,8 @@ def show_table(
         )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    stdout().print(table)
+    console = stdout()
+    console.print(table, soft_wrap=not console.is_terminal)
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def progress(unit: str) -> Iterator[Progress]:
 
     class Rate(ProgressColumn):
         def render(self, task: Any) -> Text:
-            done = task.fields.get("done", 0)
+            done = task.fields.get("done", task.completed)
             rate = done / task.elapsed if task.elapsed else 0.0
             return Text(f"{si(done)} {unit}, {si(rate)}/s")
 

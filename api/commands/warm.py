@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api.commands import terminal
 from api.exits import CommandFailed, Exit
+
+if TYPE_CHECKING:
+    from api.warming import Warmed
 
 
 def register(app: typer.Typer) -> None:
@@ -31,18 +34,7 @@ def warm(
 
     - `silverback warm`
     """
-    from api import warming
-
-    with terminal.progress("kernels") as bars:
-        task = bars.add_task("compiling", total=None, done=0)
-        try:
-            warmed = warming.warm(
-                force=force,
-                on_start=lambda modules: bars.update(task, total=modules),
-                on_done=lambda module: bars.update(task, advance=1, description=module),
-            )
-        except RuntimeError as error:
-            raise CommandFailed(str(error), Exit.BUG) from error
+    warmed = _warmed(force=force)
     if json:
         terminal.show_json(
             {
@@ -59,3 +51,24 @@ def warm(
             f"Compiled {warmed.modules} modules of kernels in {warmed.took_s:.0f} s, "
             f"into {warmed.folder}"
         )
+
+
+def ensure_warm() -> None:
+    """Before a command that needs kernels: nobody shall sit half a minute before a dead screen."""
+    if terminal.stderr().is_terminal:
+        _warmed(force=False)
+
+
+def _warmed(*, force: bool) -> Warmed:
+    from api import warming
+
+    with terminal.progress("modules") as bars:
+        task = bars.add_task("compiling kernels, once", total=None, visible=False)
+        try:
+            return warming.warm(
+                force=force,
+                on_start=lambda modules: bars.update(task, total=modules, visible=True),
+                on_done=lambda module: bars.update(task, advance=1),
+            )
+        except RuntimeError as error:
+            raise CommandFailed(str(error), Exit.BUG) from error
