@@ -27,7 +27,7 @@ from tsdb.errors import (
 if TYPE_CHECKING:
     from tsdb.commit.request import Written
     from tsdb.database.database import Database
-    from tsdb.database.opening import open_database as open  # noqa: A004 - the verb users expect
+    from tsdb.database.opening import open_database as open
     from tsdb.query.selection import Selection
 
 __all__ = [

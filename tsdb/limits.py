@@ -111,6 +111,9 @@ STRIPE_BYTES = 32 * KIB
 """Unit of checksum and read in a block's chunk file: a question for 100 of 10,000 series takes
 1.4 ms a block (2.1 at 64 KiB, 1.3 at 16), one for all of them the same at any size."""
 
+INDEX_FILES_MAX = 16
+"""Index files before a flush writes all series into one: opening reads them all."""
+
 # --- disk ---------------------------------------------------------------------------------
 DISK_LOW_BYTES, DISK_LOW_SHARE = 1 * GIB, 0.10
 """Below the larger of the two: warn, no merging that needs space."""

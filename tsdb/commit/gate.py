@@ -51,6 +51,12 @@ class Gate:
             batch = _without_runs(batch, unknown)
         return self._within_time(batch, refusals)
 
+    def forget(self, refs: U32s) -> None:
+        """Forget series that nothing holds points of, and every name senders have for series."""
+        with self._registry.lock:
+            self._registry.forget(refs)
+            self._aliases.clear()
+
     def _resolve(self, parsed: Parsed, refusals: Refusals) -> tuple[U32s, SeriesDefinitions]:
         keys, starts, ends = parsed.key_bytes, parsed.key_starts, parsed.key_ends
         with self._registry.lock:

@@ -14,14 +14,15 @@ that the lost entries defined; the definitions are repeated with the next entry.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from tsdb import limits
-from tsdb.batch import Batch, Parsed, SeriesDefinitions
+from tsdb.batch import Batch, Parsed, SeriesDefinitions, U32s
 from tsdb.commit.gate import Gate, joined, joined_definitions
 from tsdb.commit.request import Ack, Request, Written
 from tsdb.engine.engine import Engine, definitions_only
@@ -64,7 +65,9 @@ class Pipeline:
         self._changed = threading.Condition()
         self._queued_bytes = 0
         self._preparing = False  # the gate is between taking requests and handing them on
+        self._committing = False  # the writer is between taking entries and answering them
         self._recovering = False  # the writer is failing what was prepared; the gate pauses
+        self._quiet = False  # somebody holds all writes; the gate pauses
         self._closing = False
         self._gate_done = False
         self._failed: TSDBError | None = None
@@ -109,6 +112,27 @@ class Pipeline:
         for thread in self._threads:
             thread.join()
 
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Hold all writes: inside, none is being prepared, waits for the log or is applied."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._quiet)
+            self._quiet = True
+            self._changed.wait_for(
+                lambda: not (self._preparing or self._prepared or self._committing)
+            )
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._quiet = False
+                self._changed.notify_all()
+
+    def forget(self, refs: U32s) -> None:
+        """Drop series without points from the index. Only inside `quiet`."""
+        assert self._quiet
+        self._gate.forget(refs)
+
     # --- first thread: parse, check, resolve, encode ----------------------------------------
 
     def _prepare_forever(self) -> None:
@@ -129,7 +153,7 @@ class Pipeline:
                 self._changed.notify_all()
 
     def _may_prepare(self) -> bool:
-        if self._recovering:
+        if self._recovering or self._quiet:
             return False
         return self._closing or (bool(self._waiting) and len(self._prepared) < GROUPS_AHEAD)
 
@@ -202,12 +226,16 @@ class Pipeline:
                 entries = [entry for group in self._prepared for entry in group]
                 idle = not self._prepared
                 self._prepared.clear()
+                self._committing = bool(entries)
                 self._changed.notify_all()
                 if idle and self._gate_done:
                     return
             if entries:
                 self._commit(entries)
                 unmarked = True
+                with self._changed:
+                    self._committing = False
+                    self._changed.notify_all()
             elif idle and self._failed is None:
                 unmarked = False
                 self._guarded(self._log.mark, [])

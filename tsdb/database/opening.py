@@ -226,6 +226,7 @@ def _running(path: Path, parts: Parts, options: Options) -> Database:
         parts.engine,
         parts.store,
         parts.log,
+        parts.pipeline,
         now_ticks=now_ticks,
         retention_ticks=retention_ticks,
         propose_horizon=database.forget_before,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from tsdb import limits
 from tsdb.engine.engine import Engine
-from tsdb.engine.store import Store
+from tsdb.engine.store import Store, Writes
 from tsdb.log.protocol import Log
 
 TICK_S = 1.0
@@ -29,6 +29,7 @@ class Upkeep:
         engine: Engine,
         store: Store,
         log: Log,
+        writes: Writes,
         *,
         now_ticks: Callable[[], int],
         retention_ticks: int | None,
@@ -38,6 +39,7 @@ class Upkeep:
         self._engine = engine
         self._store = store
         self._log = log
+        self._writes = writes
         self._now_ticks = now_ticks
         self._retention_ticks = retention_ticks
         self._propose_horizon = propose_horizon
@@ -73,11 +75,13 @@ class Upkeep:
 
     def tick(self, now: int) -> None:
         """One round of upkeep at clock `now`, in ticks."""
-        self._retire(now)
+        gone = self._retire(now)
         if self._flush_is_due(now):
             self._store.flush(self._engine, self._log)
             self._filling_since = None
-            self._store.merge_all(self._engine)
+            gone += self._store.merge_all(self._engine)
+        if gone:
+            self._store.collect(self._engine, self._writes)
 
     def _flush_is_due(self, now: int) -> bool:
         if self._engine.version.frozen:
@@ -95,10 +99,12 @@ class Upkeep:
             or self._log.info().size_bytes >= limits.LOG_BYTES_FLUSH
         )
 
-    def _retire(self, now: int) -> None:
+    def _retire(self, now: int) -> int:
+        """Move the horizon when it is due; returns the blocks that fell below it."""
         if self._retention_ticks is None:
-            return
+            return 0
         wanted = now - self._retention_ticks
         if wanted - self._engine.version.horizon >= max(1, self._retention_ticks // HORIZON_STEPS):
             self._propose_horizon(wanted)
-            self._store.drop_expired(self._engine)
+            return self._store.drop_expired(self._engine)
+        return 0

@@ -17,10 +17,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+
+from tsdb import limits
 from tsdb.batch import Columns, U32s
 from tsdb.block import manifest as manifests
 from tsdb.block import merge as merging
@@ -37,7 +41,16 @@ from tsdb.log.protocol import Log
 from tsdb.vfs import Files, Room, remove_tree, room
 
 SERIES_PER_SLICE = 4096  # series decoded at once: bounds a flush at some 50 MB of columns
+COLLECT_SHARE = 10  # series without points are forgotten once they are a tenth of all
 INT64_MAX = 2**63 - 1
+
+
+class Writes(Protocol):
+    """What `collect` needs of the commit pipeline."""
+
+    def quiet(self) -> AbstractContextManager[None]: ...
+
+    def forget(self, refs: U32s) -> None: ...
 
 
 class Store:
@@ -101,15 +114,18 @@ class Store:
         return writer.finish()
 
     def _index_changes(self, engine: Engine) -> dict[str, Any]:
-        """Write series defined since the last index file to a new one; what the manifest says."""
+        """Write series defined since the last index file to a new one; what the manifest says.
+
+        When there are many files already, the new one holds every series and replaces them.
+        """
+        kept = self.manifest.index_files
         fresh = engine.registry.definitions_from(self.manifest.next_ref)
         if not fresh.count:
             return {}
+        if len(kept) >= limits.INDEX_FILES_MAX:
+            kept, fresh = (), engine.registry.definitions_from(0)
         name = index_store.write_index(self.files, self.directory / INDEX, fresh)
-        return {
-            "index_files": (*self.manifest.index_files, name),
-            "next_ref": int(fresh.refs[-1]) + 1,
-        }
+        return {"index_files": (*kept, name), "next_ref": int(fresh.refs[-1]) + 1}
 
     def _commit(self, engine: Engine, **changes: Any) -> tuple[int, ...]:
         """Make a new manifest durable. `changes` are fields of Manifest.
@@ -127,6 +143,8 @@ class Store:
         live = needed(version.tombstones, wanted.blocks, version.frozen)
         wanted = replace(wanted, tombstones=tuple(_stored(t) for t in live))
         manifests.store(self.files, self.directory, wanted)
+        for name in set(self.manifest.index_files) - set(wanted.index_files):
+            self.files.unlink(self.directory / INDEX / name)
         self.manifest = wanted
         return tuple(t.seq for t in version.tombstones if t not in live)
 
@@ -164,6 +182,28 @@ class Store:
             if gone:
                 self._replace(engine, gone, ())
             return len(gone)
+
+    def collect(self, engine: Engine, writes: Writes) -> int:
+        """Forget series that no block and no head holds a point of; returns how many went.
+
+        Done when they are a tenth of all, so that the pause it takes is worth it.
+        """
+        with self._upkeep:
+            known = engine.registry.select(())
+            idle = np.setdiff1d(known, self._refs_in_blocks(engine), assume_unique=True)
+            if idle.size * COLLECT_SHARE < max(known.size, 1):
+                return 0
+            with writes.quiet():
+                for generation in (*engine.version.frozen, engine.active):
+                    idle = np.setdiff1d(idle, generation.head.refs(), assume_unique=True)
+                if idle.size * COLLECT_SHARE < max(known.size, 1):
+                    return 0
+                writes.forget(idle)
+            return int(idle.size)
+
+    def _refs_in_blocks(self, engine: Engine) -> U32s:
+        refs = [block.refs() for block in engine.version.blocks]
+        return np.unique(np.concatenate([np.empty(0, np.uint32), *refs]))
 
     def _replace(self, engine: Engine, gone: set[str], metas: Sequence[BlockMeta]) -> None:
         added = [Block.open(self.files, self._blocks / meta.name) for meta in metas]

@@ -76,7 +76,7 @@ def _arrow_table(selection: Selection) -> Any:
     text = arro3.DataType.string()
     for name, (values, codes) in _label_codes(selection).items():
         distinct = arro3.Array([*values, None], text)
-        arrays[name] = arro3.compute.take(distinct, _indexes(arro3, codes, counts, len(values)))
+        arrays[name] = distinct.take(_indexes(arro3, codes, counts, len(values)))
     return arro3.Table.from_pydict(arrays)
 
 

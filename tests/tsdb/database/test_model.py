@@ -153,5 +153,5 @@ def tsdb_labels(name: str) -> object:
 
 def test_any_history_reads_as_a_dictionary_would() -> None:
     run_state_machine_as_test(
-        Model, settings=settings(max_examples=40, stateful_step_count=25, deadline=None)
+        Model, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
     )
