@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,12 @@ def test_labels_do_not_grow_with_what_clients_send(server: Any) -> None:
         "/api/v1/admin/snapshot", "/api/v1/status", "/-/healthy", "/-/ready", "/metrics", "other",
         "/", "/favicon.svg", "/favicon.ico",
     }  # fmt: skip
+
+
+def test_figures_that_the_docs_name_exist(server: Any) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "run-a-server.md"
+    named = set(re.findall(r"`(silverback_\w+)`", page.read_text("utf-8")))
+    there = {name for name, _ in figures(server)}
+
+    assert named
+    assert {n for n in named if n not in there and f"{n}_count" not in there} == set()
