@@ -23,7 +23,9 @@ from tsdb import limits, overlay
 from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U8s, U32s, U64s
 from tsdb.codec.gorilla import DECODE_SLACK_BYTES
 from tsdb.codec.resolution import Resolution
-from tsdb.head import kernels, layout
+from tsdb.head import layout
+from tsdb.head.kernels import append as append_kernels
+from tsdb.head.kernels import read as read_kernels
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 SIDE_POINTS_MAX = limits.SIDE_BYTES_MAX // layout.SIDE_POINT_BYTES
@@ -95,7 +97,7 @@ class Head:
             return Appended(0, 0, 0)
         self._grow_lines(int(batch.refs.max()) + 1)
         before = self._cursors.copy()
-        kernels.append(
+        append_kernels.append(
             batch.refs,
             batch.columns.offsets,
             batch.columns.timestamps.view(np.uint64),
@@ -181,7 +183,7 @@ class Head:
     def view(self, refs: U32s) -> HeadView:
         """The head's points of `refs` as they are now. Cheap: 64 bytes a ref are copied."""
         lines = np.empty(refs.size * layout.LINE_WORDS, np.uint64)
-        kernels.copy_lines(refs, self._lines, lines)
+        read_kernels.copy_lines(refs, self._lines, lines)
         side = (self._side_ts, self._side_bits, self._side_before)
         return HeadView(lines, self._arena, side, self._resolution)
 
@@ -223,7 +225,7 @@ class Head:
         """Figures; looks at every line, so not for every write."""
         series = self.refs().size
         sizes = np.empty(self._lines.size // layout.LINE_WORDS, np.int64)
-        encoded = int(kernels.measure_streams(self._lines, sizes))
+        encoded = int(read_kernels.measure_streams(self._lines, sizes))
         return HeadStats(
             series=series,
             points=self.points,
@@ -255,11 +257,11 @@ class HeadView:
         """Run i: points of series i with start <= timestamp <= end, ascending, last write wins."""
         side = self._side_columns(start, end)
         room = np.empty(3, np.int64)
-        kernels.measure_read(self._lines, side.offsets, start, end, room)
+        read_kernels.measure_read(self._lines, side.offsets, start, end, room)
         points, chunk_bytes, alone = room.tolist()
         offsets = np.empty(side.runs + 1, np.int64)
         timestamps, bits = np.empty(points, np.int64), np.empty(points, np.uint64)
-        verdict = kernels.read(
+        verdict = read_kernels.read(
             self._lines,
             self._arena,
             self._resolution.packed_widths,
@@ -283,7 +285,7 @@ class HeadView:
         """Side points of each series with start <= timestamp <= end, hidden ones too."""
         side_ts, _, before = self._side
         counts = np.empty(self.lines.shape[0], np.int64)
-        kernels.count_side(self._lines, side_ts, before, start, end, counts)
+        read_kernels.count_side(self._lines, side_ts, before, start, end, counts)
         return counts
 
     def _side_columns(self, start: int, end: int) -> Columns:
@@ -295,7 +297,7 @@ class HeadView:
         offsets = np.zeros(runs + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
         stamps, bits = np.empty(offsets[-1], np.uint64), np.empty(offsets[-1], np.uint64)
-        kernels.collect_side(self._lines, *self._side, start, end, offsets, stamps, bits)
+        read_kernels.collect_side(self._lines, *self._side, start, end, offsets, stamps, bits)
         run = np.repeat(np.arange(runs), counts)
         order = np.lexsort((stamps.view(np.int64), run))  # stable: log order among equals
         stamps, run = stamps[order], run[order]

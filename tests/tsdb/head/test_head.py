@@ -14,8 +14,9 @@ from tsdb import limits
 from tsdb.batch import Batch, Columns, SeriesDefinitions
 from tsdb.codec.gorilla import encode_runs
 from tsdb.codec.resolution import Resolution
-from tsdb.head import kernels, layout
+from tsdb.head import layout
 from tsdb.head.head import INT64_MAX, INT64_MIN, Head
+from tsdb.head.kernels import read as read_kernels
 
 REFS = 6
 Model = dict[int, dict[int, int]]  # ref -> timestamp -> value bits
@@ -111,9 +112,9 @@ def test_streams_are_the_chunks_of_the_codec(
     chunk, _ = encode_runs(batch_of([(0, ascending)]).columns, resolution)
 
     size = np.empty(1, np.int64)
-    kernels.measure_streams(head._lines[: layout.LINE_WORDS], size)
+    read_kernels.measure_streams(head._lines[: layout.LINE_WORDS], size)
     data = np.zeros(size[0] + 8, np.uint8)
-    assert kernels.copy_stream(head._lines, head._arena, data) == size[0]
+    assert read_kernels.copy_stream(head._lines, head._arena, data) == size[0]
 
     assert data[: size[0]].tobytes() == chunk.tobytes()
 

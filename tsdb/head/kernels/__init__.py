@@ -1,0 +1,41 @@
+"""The head in machine code; tsdb.head.layout is the memory it works on.
+
+    append   points to streams and side
+    read     streams and side points of a range, from copied lines
+
+Words of lines and what follows from them, shared by both:
+"""
+
+import numba
+import numpy as np
+
+from tsdb.head import layout
+
+inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
+"""By force and without reference counts: numba's own are two atomic operations an array and
+call, which half of the appended points' time went to."""
+
+U = np.uint64
+U0, U1, U2, U3, U5, U7, U8 = U(0), U(1), U(2), U(3), U(5), U(7), U(8)
+U16, U24, U32, U48 = U(16), U(24), U(32), U(48)
+BYTE, LOW_32, LOW_48 = U(0xFF), U(0xFFFFFFFF), U((1 << 48) - 1)
+UNIT_SHIFT, LINK, UNIT, SIZE_SHIFT = U5, U(layout.LINK_BYTES), U(layout.UNIT), U2
+LAST_TS, DELTA, LAST_BITS, FIRST_TS, POS, PACKED, PAGE, CHAIN = (U(i) for i in range(8))
+LINE = U(layout.LINE_WORDS)
+assert layout.UNIT == 1 << 5
+assert layout.PAGES_A_SIZE == 1 << 2
+
+
+@inlined
+def page_size(ordinal):
+    return max(ordinal >> SIZE_SHIFT, U1) << UNIT_SHIFT
+
+
+@inlined
+def pages_before(ordinal):
+    """`layout.pages_before_bytes`."""
+    full = ordinal >> SIZE_SHIFT
+    if full == U0:
+        return ordinal << UNIT_SHIFT
+    units = U2 * full * (full - U1) + (ordinal & U3) * full
+    return (units << UNIT_SHIFT) + (UNIT << SIZE_SHIFT)
