@@ -109,8 +109,8 @@ def main() -> None:
         print(f"kept in {keep({name: figures}).relative_to(ROOT)}", flush=True)
         if arguments.page:
             made = f"Made by `python -m benchmarks {name}` on {today()}, commit {commit()}; "
-            section = f"{made}{machine()}.\n\n```text\n{text.strip()}\n```"
-            write_section(arguments.page, name, section)
+            shown = text.strip() if "|--" in text else f"```text\n{text.strip()}\n```"
+            write_section(arguments.page, name, f"{made}{machine()}.\n\n{shown}")
 
 
 if __name__ == "__main__":

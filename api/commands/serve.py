@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from api.exits import CommandFailed, Exit
+
 LIMITS, LOGS, TIMES = "Limits", "Log lines", "Time-outs"
 
 
@@ -98,9 +100,7 @@ def serve(
     - `silverback serve --data ./data`
     - `silverback serve --data /srv/metrics --host 0.0.0.0 --retention 400d --memory-limit 4GiB`
     """
-    from api.settings import load
-
-    settings = load(
+    _run(
         {
             "data": data,
             "host": host,
@@ -122,8 +122,18 @@ def serve(
             "log_level": log_level,
             "access_log": access_log,
         },
-        config=config,
+        config,
     )
+
+
+def _run(flags: dict[str, object], config: Path | None) -> None:
+    from api.settings import load
+    from tsdb.errors import InvalidInput
+
+    try:
+        settings = load(flags, config=config)
+    except InvalidInput as error:
+        raise CommandFailed(str(error), Exit.CONFIG) from error
     from api.server import run
 
     raise typer.Exit(run(settings))

@@ -78,7 +78,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["verify", "."], Exit.NO_INPUT, "holds no database"),
         (["snapshot", "there"], Exit.USAGE, "--data DIR"),
         (["export", "{}", "--format", "xml"], Exit.USAGE, "jsonl or csv"),
-        (["serve", "--port", "99999"], Exit.BAD_DATA, "setting port in the command line"),
+        (["serve", "--port", "99999"], Exit.CONFIG, "setting port in the command line"),
     ],
 )
 def test_a_mistake_is_one_line(
