@@ -8,7 +8,9 @@ counted rather than written, and values without their zero bytes; 4 to 6 bytes a
 scrape. Runs, for bulk (many points a run): each run one Gorilla chunk; 1 to 3 bytes a point.
 
 The decoder believes nothing: counts are checked against the bytes there are before memory is
-asked for, and leftover bytes are damage.
+asked for, and leftover bytes are damage. For that check runs without points are left out.
+
+Price: benchmarks/bench_points.py.
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ from tsdb.log import kernels
 VERSION = 1
 ROWS, RUNS = 0, 1
 RUN_POINTS_MIN = 4  # from this many points a run on, a chunk is smaller than rows
-_HEADER = struct.Struct("<BBBxIII")  # version, form, codec id; definitions, runs, points
+_HEADER = struct.Struct("<BBBBIII")  # version, form, codec id, 0; definitions, runs, points
+POINTS_PER_BYTE_MAX = 4  # a point of a chunk takes two bits, a row a byte for its value
 _CODECS = {resolution.codec_id: resolution for resolution in Resolution}
 
 
 def encode_points(batch: Batch, resolution: Resolution) -> bytes:
     """The payload of `batch`. Its refs may come in any order, its points too."""
+    batch = _without_empty_runs(batch)
     columns, definitions = batch.columns, batch.definitions
+    assert (np.diff(definitions.offsets) > 0).all(), "a series has a label"
     form = RUNS if columns.points >= RUN_POINTS_MIN * max(columns.runs, 1) else ROWS
     chunks, sizes = np.empty(0, np.uint8), np.zeros(0, np.int64)
     if form == RUNS:
@@ -42,7 +47,7 @@ def encode_points(batch: Batch, resolution: Resolution) -> bytes:
     room = _HEADER.size + len(definitions.keys) + kernels.NUMBER_BYTES_MAX * numbers
     out = np.empty(room + kernels.VALUE_BYTES_MAX * (columns.points + 1), np.uint8)
     header = _HEADER.pack(
-        VERSION, form, resolution.codec_id, definitions.count, columns.runs, columns.points
+        VERSION, form, resolution.codec_id, 0, definitions.count, columns.runs, columns.points
     )
     out[: _HEADER.size] = np.frombuffer(header, np.uint8)
     pos = np.uint64(_HEADER.size)
@@ -70,20 +75,31 @@ class _Payload:
     def __init__(self, payload: bytes) -> None:
         if len(payload) < _HEADER.size:
             raise CorruptionError(None, 0, f"points entry of {len(payload)} bytes")
-        version, self._form, codec, self._definitions, self._runs, self._points = (
+        version, self._form, codec, zero, self._definitions, self._runs, self._points = (
             _HEADER.unpack_from(payload)
         )
-        if version != VERSION or self._form not in (ROWS, RUNS) or codec not in _CODECS:
+        if version != VERSION or self._form not in (ROWS, RUNS) or codec not in _CODECS or zero:
             raise CorruptionError(
                 None, 0, f"points entry of version {version}, form {self._form}, codec {codec}"
             )
         self._resolution = _CODECS[codec]
         self._data: U8s = np.frombuffer(payload, np.uint8)
         self._pos = _HEADER.size
+        self._check_header()
+
+    def _check_header(self) -> None:
+        """A zero byte may stand for any number of zeros: only points and keys take room."""
+        left = self._data.size - self._pos
+        most = left * (POINTS_PER_BYTE_MAX if self._form == RUNS else 1)
+        if self._points > most or self._runs > self._points or self._definitions > left:
+            raise self._damage(
+                f"{self._definitions} definitions, {self._runs} runs and {self._points} points "
+                f"in {left} bytes"
+            )
 
     def batch(self) -> Batch:
         definitions = self._read_definitions()
-        refs = _refs_of(self._numbers(self._runs, "refs"))
+        refs = self._refs(self._runs, "refs")
         counts = _unstep(self._numbers(self._runs, "counts"), 1)
         self._check_counts(counts)
         offsets = np.zeros(self._runs + 1, np.int64)
@@ -96,11 +112,13 @@ class _Payload:
         return Batch(refs, columns, definitions)
 
     def _read_definitions(self) -> SeriesDefinitions:
-        refs = _refs_of(self._numbers(self._definitions, "defined refs"))
+        refs = self._refs(self._definitions, "defined refs")
         sizes = self._numbers(self._definitions, "key sizes")
         left = self._data.size - self._pos
         if sizes.size and (int(sizes.max()) > left or int(sizes.sum()) > left):
             raise self._damage("keys are longer than the entry")
+        if not sizes.all():
+            raise self._damage("a key is empty")
         offsets = np.zeros(sizes.size + 1, np.int64)
         np.cumsum(sizes.view(np.int64), out=offsets[1:])
         keys = self._data[self._pos : self._pos + int(offsets[-1])].tobytes()
@@ -133,17 +151,19 @@ class _Payload:
         return columns
 
     def _numbers(self, count: int, what: str) -> U64s:
-        # A byte of zeros may stand for any number of them, so the count proves nothing about the
-        # bytes; but no entry has more numbers than its split request had points.
-        if count > _NUMBERS_MAX:
-            raise self._damage(f"{count} {what}")
         numbers = np.empty(count, np.uint64)
         end = kernels.get_numbers(self._data, self._pos, self._data.size, numbers)
         self._moved(end, what)
         return numbers
 
+    def _refs(self, count: int, what: str) -> U32s:
+        refs = _unstep(self._numbers(count, what), -1) + np.arange(1, count + 1)
+        if refs.size and not (int(refs.min()) >= 0 and int(refs.max()) < 1 << 32):
+            raise self._damage(f"{what} are not u32")
+        return refs.astype(np.uint32)
+
     def _check_counts(self, counts: I64s) -> None:
-        if counts.size and (int(counts.min()) < 0 or int(counts.max()) > self._points):
+        if counts.size and (int(counts.min()) < 1 or int(counts.max()) > self._points):
             raise self._damage("a run's count is not sound")
 
     def _moved(self, end: int, what: str) -> None:
@@ -155,7 +175,14 @@ class _Payload:
         return CorruptionError(None, self._pos, f"points entry: {reason}")
 
 
-_NUMBERS_MAX = 1 << 26
+def _without_empty_runs(batch: Batch) -> Batch:
+    columns = batch.columns
+    held = np.diff(columns.offsets) > 0
+    if held.all():
+        return batch
+    offsets = np.append(columns.offsets[:-1][held], columns.offsets[-1])
+    columns = Columns(offsets, columns.timestamps, columns.values)
+    return Batch(batch.refs[held], columns, batch.definitions)
 
 
 def _put_bytes(data: U8s, out: U8s, pos: np.uint64) -> np.uint64:
@@ -184,10 +211,3 @@ def _ref_steps(refs: U32s) -> U64s:
     """Refs that follow one another become zeros."""
     wide = refs.astype(np.int64)
     return _zigzag(wide - np.concatenate((np.array([-1]), wide[:-1])) - 1)
-
-
-def _refs_of(steps: U64s) -> U32s:
-    refs = _unstep(steps, -1) + np.arange(1, steps.size + 1)
-    if refs.size and not (int(refs.min()) >= 0 and int(refs.max()) < 1 << 32):
-        raise CorruptionError(None, 0, "points entry: a ref is not a u32")
-    return refs.astype(np.uint32)
