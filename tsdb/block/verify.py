@@ -33,7 +33,7 @@ def verify(block: Block, *, deep: bool = False) -> list[CorruptionError]:
     found = [*block.index.damage(), *block.wrong_size()]
     try:
         aggregates = block.aggregates()
-        found += block.bad_stripes()
+        found += block.stripes.bad(block.stripe_checks)
     except CorruptionError as error:
         found.append(error)
     else:
@@ -46,7 +46,7 @@ def _bad_chunks(block: Block, aggregates: Aggregates | None) -> Iterator[Corrupt
     table, path = block.table, block.path / CHUNKS
     for chunk in range(block.meta.chunks):
         start, end = int(table.starts[chunk]), int(table.starts[chunk + 1])
-        data = read_exactly(block.chunks, end - start, start, path)
+        data = read_exactly(block.stripes.file, end - start, start, path)
         wrong = _wrong(block, aggregates, chunk, data)
         if wrong is not None:
             yield CorruptionError(path, start, wrong)
