@@ -51,7 +51,17 @@ class Answer:
 class Exchange:
     """A request under way."""
 
-    __slots__ = ("_receive", "_send", "headers", "id", "route", "scope", "started", "status")
+    __slots__ = (
+        "_asked",
+        "_receive",
+        "_send",
+        "headers",
+        "id",
+        "route",
+        "scope",
+        "started",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -62,6 +72,7 @@ class Exchange:
         self.route = "other"
         self.status = 0
         self.started = False
+        self._asked = False  # for the body
 
     def _request_id(self) -> bytes:
         """The caller's id if it is a plain token, else one of ours."""
@@ -71,6 +82,7 @@ class Exchange:
         return f"{_PROCESS}-{next(_numbers):x}".encode()
 
     async def receive(self) -> Message:
+        self._asked = True
         return await self._receive()
 
     async def send(self, message: Message) -> None:
@@ -78,7 +90,12 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.started = True
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id)]
+            headers = [*message.get("headers", ()), (b"x-request-id", self.id)]
+            if b"expect" in self.headers and not self._asked:
+                # The client holds its body back and need not send it now: what comes next on
+                # this connection would be read as that body.
+                headers.append((b"connection", b"close"))
+            message["headers"] = headers
         await self._send(message)
 
     async def answer(self, answer: Answer, pull: Pull | None = None) -> None:

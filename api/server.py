@@ -50,6 +50,10 @@ HEADERS = [
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; returns the exit code. Call it from the main thread."""
+    if not __debug__:
+        raise CommandFailed(
+            "started with python -O: the assertions are part of the program", Exit.USAGE
+        )
     logs.configure(settings.log_format, settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     _raise_file_limit()

@@ -53,7 +53,7 @@ class LimitExceeded(InvalidInput):
 
 
 class Unavailable(TSDBError):
-    """Not now. `code` is one of: busy, closed, disk_full, locked, starting."""
+    """Not now. `code` is one of: busy, closed, disk_full, locked, overloaded, starting."""
 
     def __init__(self, message: str, *, code: str, retry_after_s: int = 1) -> None:
         super().__init__(message)

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import math
+import socket
 import struct
 import zlib
 from typing import Any
@@ -489,6 +490,22 @@ def test_a_body_too_large_is_refused_by_its_declared_size(server: Any) -> None:
     assert reply.status == 413
     assert reply.json["limit"] == "BODY_ENCODED_BYTES_MAX"
     assert reply.json["errorType"] == "too_large"
+
+
+def test_a_body_that_is_held_back_is_asked_for_only_if_it_will_be_read(server: Any) -> None:
+    """curl asks before it sends more than a megabyte."""
+    head = "PUT /kv/expect HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: "
+    with socket.create_connection(("127.0.0.1", server.port), 30) as wire:
+        wire.sendall(f"{head}99999999\r\n\r\n".encode())
+        refused = b"".join(iter(lambda: wire.recv(4096), b""))
+    with socket.create_connection(("127.0.0.1", server.port), 30) as wire:
+        wire.sendall(f"{head}1\r\n\r\n".encode())
+        assert wire.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        wire.sendall(b"1")
+        assert wire.recv(4096).startswith(b"HTTP/1.1 200")
+
+    assert refused.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in refused
 
 
 def test_too_many_points_are_refused(server: Any) -> None:

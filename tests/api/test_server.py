@@ -213,6 +213,14 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert raised.value.code is Exit.UNAVAILABLE
 
 
+def test_without_assertions_it_does_not_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-O", "-m", "api.cli", "serve", "--data", str(tmp_path / "db")]
+    ended = subprocess.run(command, capture_output=True, timeout=WAIT_S, check=False)
+
+    assert ended.returncode == Exit.USAGE
+    assert b"-O" in ended.stderr
+
+
 def test_a_failed_fsync_ends_the_process(tmp_path: Path) -> None:
     """Waiting writes hear that their outcome is unknown, reads go on, then it exits 74."""
     code = (
