@@ -25,7 +25,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tsdb.batch import I64s, U8s, U32s
+from tsdb.batch import U8s, U32s
 from tsdb.index import kernels as k
 from tsdb.index.kernels import columns as column_kernels
 from tsdb.index.kernels import lists as list_kernels
@@ -268,10 +268,3 @@ def _table(ranks: U32s) -> U8s:
     table = np.zeros(int(ranks.max()) + 1 if ranks.size else 0, np.uint8)
     table[ranks] = row_kernels.YES
     return table
-
-
-def sort_order(tables: Tables, refs: U32s) -> I64s:
-    """Places of `refs` in the order of their keys; stable."""
-    order, spare = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
-    row_kernels.sort_rows(tables.keys, tables.pairs, refs, order, spare)
-    return order

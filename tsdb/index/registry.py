@@ -31,19 +31,17 @@ from tsdb.index import kernels as k
 from tsdb.index.aliases import Aliases
 from tsdb.index.columns import IndexColumns
 from tsdb.index.kernels import columns as column_kernels
-from tsdb.index.kernels import rows as row_kernels
 from tsdb.index.kernels import tables as table_kernels
 from tsdb.index.labels import Labels
 from tsdb.index.matchers import Matcher
-from tsdb.index.postings import Postings, sort_order
-from tsdb.index.tables import Tables, random_seeds
+from tsdb.index.reader import Reader, keys_of
+from tsdb.index.tables import Room, Tables, random_seeds
 
-__all__ = ["NO_REF", "Aliases", "Registry"]
+__all__ = ["NO_REF", "Aliases", "Reader", "Registry"]
 
 NO_REF = 0xFFFFFFFF
 STEP_SERIES = 1024  # defined under one hold of the readers' lock: about 1 ms
 REBUILD_DEAD_MIN = 4096
-STRINGS_KEPT = 1 << 16  # decoded labels, shared by the Labels that hold them
 
 
 class Registry:
@@ -57,8 +55,7 @@ class Registry:
 
     def _use(self, tables: Tables) -> None:
         self._tables = tables
-        self._postings = Postings(tables, self._reading)
-        self._strings: dict[int, tuple[str, str]] = {}
+        self._reader = Reader(tables, self._reading)
 
     # --- counts ---------------------------------------------------------------------------
 
@@ -158,27 +155,32 @@ class Registry:
             counts = self._tables.counts
             counts[k.NEXT_REF] = max(int(counts[k.NEXT_REF]), ref)
 
-    # --- series by ref --------------------------------------------------------------------
+    # --- reading: see Reader --------------------------------------------------------------
+
+    def reader(self) -> Reader:
+        """What is known now, for answers that must not lose a series half way."""
+        return self._reader
 
     def key(self, ref: int) -> bytes:
-        """Canonical label bytes of a series."""
-        return _keys(self._tables, np.array([ref], np.uint32))[0].tobytes()
+        return self._reader.key(ref)
 
     def labels(self, ref: int) -> Labels:
-        """Label set of a series."""
-        tables, strings = self._tables, self._strings
-        _, row_start, row_count, row_pairs = tables.keys
-        row, size = int(row_start[ref]), int(row_count[ref])
-        assert size, f"ref {ref} names no series"
-        pairs = []
-        for pair in row_pairs[row : row + size].tolist():
-            strings_of = strings.get(pair)
-            if strings_of is None:
-                if len(strings) >= STRINGS_KEPT:
-                    strings.clear()
-                strings_of = strings[pair] = _strings(tables, pair)
-            pairs.append(strings_of)
-        return Labels.of_sorted(pairs)
+        return self._reader.labels(ref)
+
+    def sort_refs(self, refs: U32s) -> U32s:
+        return self._reader.sort_refs(refs)
+
+    def rank(self, refs: U32s) -> I64s:
+        return self._reader.rank(refs)
+
+    def select(self, matchers: Sequence[Matcher]) -> U32s:
+        return self._reader.select(matchers)
+
+    def label_names(self, refs: U32s | None = None) -> list[str]:
+        return self._reader.label_names(refs)
+
+    def label_values(self, name: str, refs: U32s | None = None) -> list[str]:
+        return self._reader.label_values(name, refs)
 
     def definitions_from(self, ref: int) -> IndexColumns:
         """All visible series with refs from `ref` on, as an index file holds them."""
@@ -187,32 +189,6 @@ class Registry:
             state = tables.state[: tables.next_ref]
             refs = np.flatnonzero(state[ref:] == k.VISIBLE).astype(np.uint32) + np.uint32(ref)
         return IndexColumns.of(tables, refs)
-
-    def sort_refs(self, refs: U32s) -> U32s:
-        """`refs` in the order of their canonical keys: the order of answers."""
-        refs = np.ascontiguousarray(refs, np.uint32)
-        return refs[sort_order(self._tables, refs)]
-
-    def rank(self, refs: U32s) -> I64s:
-        """Place of each ref in `sort_refs(refs)`."""
-        order = sort_order(self._tables, np.ascontiguousarray(refs, np.uint32))
-        rank = np.empty(refs.size, np.int64)
-        rank[order] = np.arange(refs.size)
-        return rank
-
-    # --- series by labels -----------------------------------------------------------------
-
-    def select(self, matchers: Sequence[Matcher]) -> U32s:
-        """Refs of the defined series that fulfil all matchers, ascending."""
-        return self._postings.select(matchers)
-
-    def label_names(self, refs: U32s | None = None) -> list[str]:
-        """Names of all labels, or of those that the given series have; sorted."""
-        return self._postings.names(refs)
-
-    def label_values(self, name: str, refs: U32s | None = None) -> list[str]:
-        """Values of a label, or of those that the given series have; sorted."""
-        return self._postings.values(name, refs)
 
     # --- how ------------------------------------------------------------------------------
 
@@ -284,6 +260,7 @@ class Registry:
         """New tables without the forgotten series; most of the work is done without the lock."""
         old = self._tables
         fresh = Tables(self._seeds)
+        fresh.reserve(old.next_ref, Room())  # stale refs find empty rows there, not the end
         with self.lock:
             state = old.state[: old.next_ref].copy()
         self._copy(old, fresh, np.flatnonzero(state == k.VISIBLE), k.DEFINE)
@@ -306,27 +283,10 @@ class Registry:
     def _copy(self, old: Tables, fresh: Tables, places: npt.NDArray[np.intp], mode: int) -> None:
         for low in range(0, places.size, STEP_SERIES):
             refs = places[low : low + STEP_SERIES].astype(np.uint32)
-            data, offsets = _keys(old, refs)
+            data, offsets = keys_of(old, refs)
             begin = 0
             while begin < refs.size:
                 begin = fresh.place(data, offsets, refs, begin, mode)
                 if fresh.counts[k.STATUS] == k.FULL:
                     fresh.make_room(int(refs[begin]))
                 assert fresh.counts[k.STATUS] in (k.DONE, k.FULL)
-
-
-def _keys(tables: Tables, refs: U32s) -> tuple[U8s, I64s]:
-    """Canonical keys of `refs` back to back, and their offsets."""
-    offsets = np.empty(refs.size + 1, np.int64)
-    keys, pairs = tables.keys, tables.pairs
-    size = row_kernels.measure_keys(keys, pairs, refs, offsets)
-    data = np.empty(size + table_kernels.WORD, np.uint8)
-    row_kernels.copy_keys(keys, pairs, refs, offsets, data)
-    return data[:size], offsets
-
-
-def _strings(tables: Tables, pair: int) -> tuple[str, str]:
-    """Name and value of a pair id."""
-    label = tables.bytes_of(pair)
-    end = 2 + int.from_bytes(label[:2], "little")
-    return label[2:end].decode(), label[end + 2 :].decode()

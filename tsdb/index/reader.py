@@ -1,0 +1,108 @@
+"""Reading the registry: one generation of it, for as long as an answer takes.
+
+    in   refs, matchers
+    out  labels, keys, refs, names and values
+
+Forgetting many series makes new tables (tsdb.index.registry). A reader goes on with those it
+began with: a series that it found keeps its labels to the end of the answer, although it was
+forgotten meanwhile. New series are seen as long as the tables are the current ones.
+
+Price: a selection, tsdb.index.postings; labels 3 µs a series, decoded strings are shared.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+
+from tsdb.batch import I64s, U8s, U32s
+from tsdb.index.kernels import rows as row_kernels
+from tsdb.index.kernels import tables as table_kernels
+from tsdb.index.labels import LENGTH_BYTES, Labels
+from tsdb.index.matchers import Matcher
+from tsdb.index.postings import Postings
+from tsdb.index.tables import Tables
+
+STRINGS_KEPT = 1 << 16  # decoded labels, shared by the Labels that hold them
+
+
+class Reader:
+    """Names and selections of one generation. Any number of threads."""
+
+    def __init__(self, tables: Tables, lock: threading.Lock) -> None:
+        self._tables = tables
+        self._postings = Postings(tables, lock)
+        self._strings: dict[int, tuple[str, str]] = {}
+
+    def key(self, ref: int) -> bytes:
+        """Canonical label bytes of a series."""
+        keys, _ = keys_of(self._tables, self._known(np.array([ref], np.uint32)))
+        assert keys.size, f"ref {ref} names no series"
+        return keys.tobytes()
+
+    def labels(self, ref: int) -> Labels:
+        """Label set of a series."""
+        _, row_start, row_count, row_pairs = self._tables.keys
+        row, size = int(row_start[ref]), int(row_count[ref])
+        assert size, f"ref {ref} names no series"
+        strings = self._strings
+        pairs = []
+        for pair in row_pairs[row : row + size].tolist():
+            text = strings.get(pair)
+            if text is None:
+                if len(strings) >= STRINGS_KEPT:
+                    strings.clear()
+                text = strings[pair] = self._decoded(pair)
+            pairs.append(text)
+        return Labels.of_sorted(pairs)
+
+    def sort_refs(self, refs: U32s) -> U32s:
+        """`refs` in the order of their canonical keys: the order of answers."""
+        return refs[self._order(refs)]
+
+    def rank(self, refs: U32s) -> I64s:
+        """Place of each ref in `sort_refs(refs)`."""
+        rank = np.empty(refs.size, np.int64)
+        rank[self._order(refs)] = np.arange(refs.size)
+        return rank
+
+    def select(self, matchers: Sequence[Matcher]) -> U32s:
+        """Refs of the defined series that fulfil all matchers, ascending."""
+        return self._postings.select(matchers)
+
+    def label_names(self, refs: U32s | None = None) -> list[str]:
+        """Names of all labels, or of those that the given series have; sorted."""
+        return self._postings.names(None if refs is None else self._known(refs))
+
+    def label_values(self, name: str, refs: U32s | None = None) -> list[str]:
+        """Values of a label, or of those that the given series have; sorted."""
+        return self._postings.values(name, None if refs is None else self._known(refs))
+
+    def _order(self, refs: U32s) -> I64s:
+        order, spare = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
+        tables = self._tables
+        row_kernels.sort_rows(tables.keys, tables.pairs, self._known(refs), order, spare)
+        return order
+
+    def _known(self, refs: U32s) -> U32s:
+        """`refs` as kernels take them; kernels do not look for the end of an array."""
+        refs = np.ascontiguousarray(refs, np.uint32)
+        assert not refs.size or int(refs.max()) < self._tables.state.size, "a ref never given out"
+        return refs
+
+    def _decoded(self, pair: int) -> tuple[str, str]:
+        label = self._tables.bytes_of(pair)
+        end = LENGTH_BYTES + int.from_bytes(label[:LENGTH_BYTES], "little")
+        return label[LENGTH_BYTES:end].decode(), label[end + LENGTH_BYTES :].decode()
+
+
+def keys_of(tables: Tables, refs: U32s) -> tuple[U8s, I64s]:
+    """Canonical keys of `refs` back to back, and their offsets."""
+    offsets = np.empty(refs.size + 1, np.int64)
+    keys, pairs = tables.keys, tables.pairs
+    size = row_kernels.measure_keys(keys, pairs, refs, offsets)
+    data = np.empty(size + table_kernels.WORD, np.uint8)
+    row_kernels.copy_keys(keys, pairs, refs, offsets, data)
+    return data[:size], offsets
