@@ -97,10 +97,10 @@ def _run(show: Demo, data: Path, seconds: float | None) -> None:
 
 
 def _line(pulse: Pulse) -> str:
+    """Fits a terminal of 80 columns."""
     return (
-        f"{pulse.points:,} points in {pulse.series:,} series, "
-        f"{pulse.bytes_per_point:.2f} bytes each ({pulse.ratio:.1f}x smaller); "
-        f"{pulse.sent_per_s:.0f} points/s coming in, last ack {pulse.ack_ms:.1f} ms"
+        f"{pulse.points:,} points, {pulse.series} series, {pulse.bytes_per_point:.2f} B each "
+        f"({pulse.ratio:.1f}x smaller), {pulse.sent_per_s:.0f} points/s, ack {pulse.ack_ms:.1f} ms"
     )
 
 

@@ -117,7 +117,7 @@ def stop(child: subprocess.Popen[str]) -> tuple[str, str]:
 def test_the_demo_runs_stops_and_goes_on(tmp_path: Path) -> None:
     """As a stranger uses it: run, paste the three lines, Ctrl-C, run again."""
     child = demo(tmp_path / "data")
-    told = read_until(child, "last ack")
+    told = read_until(child, " points/s, ack ")
     assert "three days of three machines" in told
     curls = re.findall(r"^  curl .*$", told, re.M)
     assert len(curls) == 3
@@ -130,7 +130,7 @@ def test_the_demo_runs_stops_and_goes_on(tmp_path: Path) -> None:
     assert "goes on with it" in out
 
     again = demo(tmp_path / "data")
-    told = read_until(again, "last ack")
+    told = read_until(again, " points/s, ack ")
     assert "Found the data of an earlier run" in told
     url = re.search(r"http://[\d.:]+", told)
     assert url is not None
@@ -153,7 +153,7 @@ def test_a_server_that_cannot_start_says_why(
 
 def test_a_server_that_dies_is_noticed(tmp_path: Path) -> None:
     child = demo(tmp_path / "data")
-    read_until(child, "last ack")
+    read_until(child, " points/s, ack ")
     os.kill(int((tmp_path / "data" / "LOCK").read_text()), signal.SIGKILL)
 
     _, err = child.communicate(timeout=WAIT_S)
