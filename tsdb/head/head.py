@@ -10,14 +10,17 @@ known time) goes to the side, in log order. Invariant: a side point is not newer
 newest stream point of its series, and was written after the stream point of the same time; so
 laying side over stream, last one first, is "last write wins".
 
-Memory is reserved once and touched as it fills. Source: docs/decisions/0005-head-pages.md.
+Memory is reserved once and touched as it fills; it grows, by a copy, only for a batch or a delete
+larger than any request. Source: docs/decisions/0005-head-pages.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tsdb import limits, overlay
 from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U8s, U32s, U64s
@@ -27,6 +30,7 @@ from tsdb.head import layout
 from tsdb.head.kernels import append as append_kernels
 from tsdb.head.kernels import read as read_kernels
 
+Item = TypeVar("Item", np.uint8, np.uint32, np.uint64)
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 SIDE_POINTS_MAX = limits.SIDE_BYTES_MAX // layout.SIDE_POINT_BYTES
 # A point takes at most 23 bytes of stream. A page that opens takes 32 bytes, or less than a
@@ -62,7 +66,7 @@ class Head:
     """One generation. One thread appends and drops; `view` needs the same lock as they."""
 
     def __init__(self, resolution: Resolution, *, arena_bytes: int, refs_hint: int = 0) -> None:
-        self._resolution = resolution
+        self._widths = resolution.packed_widths
         capacity = 2 * arena_bytes + REQUEST_ROOM_BYTES
         self._arena: U8s = np.empty(capacity, np.uint8)
         self._lines = _aligned_lines(max(refs_hint * 2, 1024))
@@ -77,7 +81,10 @@ class Head:
     # --- writing -------------------------------------------------------------------------------
 
     def fits(self, batch: Batch) -> bool:
-        """Whether `append` has room for the worst that this batch can be."""
+        """Whether the worst that this batch can be has room in what is reserved.
+
+        `append` takes it in any case; a head that would have to grow is better frozen first.
+        """
         if self._side_points + batch.points > SIDE_POINTS_MAX:
             return False
         return self._arena_need(batch) <= self._arena.size
@@ -91,18 +98,19 @@ class Head:
         return int(self._cursors[layout.ARENA_END] * (1 + GROWTH)) <= self._arena.size
 
     def append(self, batch: Batch) -> Appended:
-        """Take all points; nothing is refused. `fits(batch)` must hold."""
-        assert self.fits(batch), "no room: the engine freezes a head before it is full"
+        """Take all points; nothing is refused."""
         if not batch.refs.size:
             return Appended(0, 0, 0)
         self._grow_lines(int(batch.refs.max()) + 1)
+        self._grow_arena(self._arena_need(batch))
+        self._grow_side(self._side_points + batch.points)
         before = self._cursors.copy()
         append_kernels.append(
             batch.refs,
             batch.columns.offsets,
             batch.columns.timestamps.view(np.uint64),
             batch.columns.values.view(np.uint64),
-            self._resolution.packed_widths,
+            self._widths,
             self._lines,
             self._arena,
             self._cursors,
@@ -151,9 +159,7 @@ class Head:
         lost = np.flatnonzero(np.diff(columns.offsets) != counts)
         rest = overlay.gather(left, left.offsets[:-1][lost], counts[lost])
         self._forget(refs[lost])
-        batch = Batch(refs[lost], rest, SeriesDefinitions.none())
-        self._grow_arena(self._arena_need(batch))
-        self.append(batch)
+        self.append(Batch(refs[lost], rest, SeriesDefinitions.none()))
 
     def _forget(self, refs: U32s) -> None:
         """Series without points, as if they had never had any. Their pages stay unused."""
@@ -166,10 +172,14 @@ class Head:
     def _grow_arena(self, need: int) -> None:
         if need <= self._arena.size:
             return
-        grown = np.empty(need + self._arena.size // 2, np.uint8)
-        used = int(self._cursors[layout.ARENA_END])
-        grown[:used] = self._arena[:used]
-        self._arena = grown  # views keep the arena they were made with
+        self._arena = _grown(self._arena, int(self._cursors[layout.ARENA_END]), need)
+
+    def _grow_side(self, need: int) -> None:
+        if need <= self._side_ts.size:
+            return
+        self._side_ts = _grown(self._side_ts, self._side_points, need)
+        self._side_bits = _grown(self._side_bits, self._side_points, need)
+        self._side_before = _grown(self._side_before, self._side_points, need)
 
     def _grow_lines(self, refs: int) -> None:
         if refs * layout.LINE_WORDS <= self._lines.size:
@@ -185,7 +195,7 @@ class Head:
         lines = np.empty(refs.size * layout.LINE_WORDS, np.uint64)
         read_kernels.copy_lines(refs, self._lines, lines)
         side = (self._side_ts, self._side_bits, self._side_before)
-        return HeadView(lines, self._arena, side, self._resolution)
+        return HeadView(lines, self._arena, side, self._widths)
 
     def refs(self) -> U32s:
         """Series with points, ascending."""
@@ -241,12 +251,12 @@ class HeadView:
     """Points of some series as of the moment it was made; appends meanwhile do not show."""
 
     def __init__(
-        self, lines: U64s, arena: U8s, side: tuple[U64s, U64s, U32s], resolution: Resolution
+        self, lines: U64s, arena: U8s, side: tuple[U64s, U64s, U32s], widths: np.uint64
     ) -> None:
         self._lines = lines
         self._arena = arena
         self._side = side
-        self._resolution = resolution
+        self._widths = widths
 
     @property
     def lines(self) -> U64s:
@@ -264,7 +274,7 @@ class HeadView:
         verdict = read_kernels.read(
             self._lines,
             self._arena,
-            self._resolution.packed_widths,
+            self._widths,
             start,
             end,
             side.offsets,
@@ -305,6 +315,13 @@ class HeadView:
         np.cumsum(np.bincount(run[kept], minlength=runs), out=offsets[1:])
         values = bits[order][kept].view(np.float64)
         return Columns(offsets, stamps[kept].view(np.int64), values)
+
+
+def _grown(old: npt.NDArray[Item], used: int, need: int) -> npt.NDArray[Item]:
+    """A larger copy. Views keep the array that they were made with."""
+    grown = np.empty(need + old.size // 2, old.dtype)
+    grown[:used] = old[:used]
+    return grown
 
 
 def _aligned_lines(refs: int) -> U64s:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsdb import limits
 from tsdb.batch import Batch, Columns, SeriesDefinitions
 from tsdb.codec.gorilla import encode_runs
 from tsdb.codec.resolution import Resolution
@@ -234,15 +233,32 @@ def test_a_head_says_when_it_is_full_and_takes_all_it_promised() -> None:
     assert head.view(np.arange(50, dtype=np.uint32)).read(INT64_MIN, INT64_MAX).points == appended
 
 
-def test_the_side_is_bounded() -> None:
-    head = Head(Resolution.MS, arena_bytes=1 << 16)
-    most = limits.SIDE_BYTES_MAX // layout.SIDE_POINT_BYTES
-    late = Columns(np.array([0, most]), np.zeros(most, np.int64), np.zeros(most))
-    batch = Batch(np.zeros(1, np.uint32), late, SeriesDefinitions.none())
-    head.append(batch_of([(0, [(1, 1)])]))
+def test_a_batch_beyond_all_bounds_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fits` says no, so an engine freezes; should it not, the head grows, and views stay true."""
+    monkeypatch.setattr("tsdb.head.head.SIDE_POINTS_MAX", 100)
+    monkeypatch.setattr("tsdb.head.head.REQUEST_ROOM_BYTES", 2_000)
+    head = Head(Resolution.MS, arena_bytes=64)
+    head.append(batch_of([(0, [(1_000, 1)])]))
+    view = head.view(ALL)
+    rng = np.random.default_rng(8)
+    stamps, values = rng.integers(0, 900, 5_000), rng.random(5_000)
+    late = Batch(
+        np.zeros(1, np.uint32),
+        Columns(np.array([0, 5_000]), stamps, values),
+        SeriesDefinitions.none(),
+    )
 
-    assert not head.fits(batch) or head.arena_used_bytes < head._arena.size
-    assert head.fits(batch_of([(0, [(0, 1)])]))
+    assert not head.fits(late)
+    assert head.append(late).out_of_order == 5_000
+    in_order = Columns(np.array([0, 5_000]), 2_000 + np.arange(5_000), values)
+    assert not head.fits(Batch(late.refs, in_order, late.definitions))
+    head.append(Batch(late.refs, in_order, late.definitions))
+
+    last = dict(zip(stamps.tolist(), values.view(np.uint64).tolist(), strict=True))
+    read = held_by(head.view(ALL).read(0, 999))
+    assert read == {0: last}
+    assert head.view(ALL).read(2_000, INT64_MAX).points == 5_000
+    assert held_by(view.read(INT64_MIN, INT64_MAX)) == {0: {1_000: 1}}
 
 
 def test_short_series_waste_little() -> None:
@@ -265,30 +281,37 @@ def test_short_series_waste_little() -> None:
 
 
 def test_readers_are_not_disturbed_by_writers() -> None:
-    """Views are read on one thread while another appends to the same pages."""
+    """Views are read on one thread while another appends to the same pages and lines grow."""
     head = Head(Resolution.MS, arena_bytes=1 << 22)
     refs = np.arange(64, dtype=np.uint32)
-    lock = threading.Lock()
-    written = threading.Event()
-    problems: list[str] = []
+    lock, finished = threading.Lock(), threading.Event()
+    found: list[bool] = []
 
     def write() -> None:
-        for at in range(400):
-            columns = Columns(np.arange(65), np.full(64, at * 10, np.int64), refs * 1000.0 + at)
+        for at in range(5_000):
+            stamps, values = np.full(65, at * 10, np.int64), np.append(refs * 1e6 + at, 0.0)
+            others = np.append(refs, np.uint32(64 + at)).astype(np.uint32)
+            batch = Batch(others, Columns(np.arange(66), stamps, values), SeriesDefinitions.none())
             with lock:
-                head.append(Batch(refs, columns, SeriesDefinitions.none()))
-        written.set()
+                head.append(batch)
+                if at % 7 == 3:
+                    stamps = np.full(64, (at - 1) * 10 + 5, np.int64)
+                    late = Columns(np.arange(65), stamps, refs * 1e6 - at)
+                    head.append(Batch(refs, late, SeriesDefinitions.none()))
+            if finished.is_set():
+                break
 
     def read() -> None:
-        while not written.is_set():
+        for _ in range(150):
             with lock:
                 view = head.view(refs)
             columns = view.read(INT64_MIN, INT64_MAX)
-            counts = np.diff(columns.offsets)
-            at = np.arange(columns.points) - np.repeat(columns.offsets[:-1], counts)
-            expected = np.repeat(refs, counts) * 1000.0 + at
-            if not (columns.values == expected).all() or (columns.timestamps != at * 10).any():
-                problems.append("a view showed points that were never written")
+            run = np.repeat(refs, np.diff(columns.offsets)) * 1e6
+            at, late = np.divmod(columns.timestamps, 10)
+            expected = np.where(late == 0, run + at, run - at - 1)
+            whole = np.unique(np.diff(columns.offsets)).size == 1
+            found.append(whole and bool((columns.values == expected).all()))
+        finished.set()
 
     threads = [threading.Thread(target=f) for f in (write, read)]
     for thread in threads:
@@ -296,4 +319,5 @@ def test_readers_are_not_disturbed_by_writers() -> None:
     for thread in threads:
         thread.join()
 
-    assert not problems
+    assert len(found) == 150
+    assert all(found)
