@@ -255,6 +255,7 @@ class _Block:
         status: int = kernels.rows(
             self._data,
             size,
+            limits.LINE_BYTES_MAX,
             exponent - unit_exponent,
             exponent,
             ord(heading.delimiter),

@@ -54,6 +54,7 @@ class JsonColumns:
         status: int = kernels.lines(
             self._data,
             self._size,
+            limits.LINE_BYTES_MAX,
             scale,
             self._whole,
             self._doubtful,

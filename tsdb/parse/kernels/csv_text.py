@@ -13,7 +13,6 @@ Price: 30 to 60 ns a row of one value; dates cost no more than numbers.
 import numpy as np
 from numba import types
 
-from tsdb import limits
 from tsdb.codec.bits import load64
 from tsdb.jit import inlined, kernel
 from tsdb.parse.kernels import decimal
@@ -202,12 +201,12 @@ def same_bytes(data, p, q, size):
 
 @kernel(
     types.int64(
-        _BYTES, types.int64, types.int64, types.int64, types.int64, _BYTES,
+        _BYTES, types.int64, types.int64, types.int64, types.int64, types.int64, _BYTES,
         _OUT_INT64S, _OUT_INT64S, _OUT_INT64S, _OUT_INT64S, _OUT_INT64S, _OUT_WORDS, _OUT_BYTES,
     )
 )  # fmt: skip
 def rows(
-    data, size, scale, exponent, delimiter, kinds,
+    data, size, line_bytes_max, scale, exponent, delimiter, kinds,
     state, key_starts, key_ends, offsets, timestamps, values, present,
 ):  # fmt: skip
     """Complete records of data[:size] from state[AT] on.
@@ -270,7 +269,7 @@ def rows(
                 break
             complete = last
             p += 1
-        if complete and p <= size and p - start <= limits.LINE_BYTES_MAX:
+        if complete and p <= size and p - start <= line_bytes_max:
             line += 1
             if quotes:
                 for i in range(start, p - 1):

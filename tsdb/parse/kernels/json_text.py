@@ -16,7 +16,6 @@ Price: about 15 ns a point of a 13-digit timestamp and a value of two decimals.
 import numpy as np
 from numba import types
 
-from tsdb import limits
 from tsdb.codec.bits import ctz64, load32, load64
 from tsdb.jit import inlined, kernel
 from tsdb.parse.kernels import decimal
@@ -240,12 +239,12 @@ def scalar_end(data, p, doubtful):
 
 @kernel(
     types.int64(
-        _BYTES, types.int64, types.int64, types.boolean, types.uint64,
+        _BYTES, types.int64, types.int64, types.int64, types.boolean, types.uint64,
         _OUT_INT64S, _OUT_INT64S, _OUT_INT64S, _OUT_INT64S, _OUT_INT64S, _OUT_WORDS, _OUT_INT64S,
     )
 )  # fmt: skip
 def lines(
-    data, size, scale, whole, doubtful,
+    data, size, line_bytes_max, scale, whole, doubtful,
     state, key_starts, key_ends, offsets, timestamps, values, hards,
 ):  # fmt: skip
     """Objects {"metric": {...}, "values": [...], "timestamps": [...]}, one a line, from state[AT].
@@ -324,7 +323,7 @@ def lines(
             if c == 125 and (decimal.byte(data, p) == 10 if not whole else p >= size):
                 status = DONE
         complete = value_count == stamp_count and value_count >= 0
-        complete &= whole or (key_end > 0 and p - start <= limits.LINE_BYTES_MAX)
+        complete &= whole or (key_end > 0 and p - start <= line_bytes_max)
         if status == DONE and complete:
             p += 1
             if value_count > 0:
