@@ -282,12 +282,16 @@ class Pipeline:
             self._latch(StorageFailed(f"internal error: {type(error).__name__}"), entries)
         return None
 
-    def _latch(self, error: StorageFailed, entries: list[Pending]) -> None:
+    def latch(self, error: StorageFailed) -> None:
+        """Refuse all writes from now on: what the disk holds is unknown."""
         with self._changed:
             first = self._failed is None
             self._failed = self._failed or error
         if first:
             self._on_failure(error)
+
+    def _latch(self, error: StorageFailed, entries: list[Pending]) -> None:
+        self.latch(error)
         self._fail(entries, error)
 
     def _fail(self, entries: list[Pending], error: TSDBError) -> None:

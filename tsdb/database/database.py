@@ -9,8 +9,9 @@ readers run on their own threads. The clock lives here, outside the engine.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from tsdb.batch import Columns, Parsed
 from tsdb.commit.gate import CANONICAL
 from tsdb.commit.request import Ack, Done, Request, Written
 from tsdb.database.stats import Stats, collect
-from tsdb.errors import InvalidInput, TSDBError, Unavailable
+from tsdb.errors import InvalidInput, StorageFailed, TSDBError, Unavailable
 from tsdb.index.labels import Labels, canonical
 from tsdb.index.matchers import Matcher
 from tsdb.index.selector import parse_selector, parse_series
@@ -207,9 +208,9 @@ class Database:
 
     def tick(self) -> None:
         """One round of upkeep now; only needed when opened with background=False."""
-        self._pipeline()
-        assert self._parts.upkeep is not None
-        self._parts.upkeep.tick(self._now_ticks())
+        with self._latching():
+            assert self._parts.upkeep is not None
+            self._parts.upkeep.tick(self._now_ticks())
 
     @property
     def parts(self) -> Parts:
@@ -218,18 +219,28 @@ class Database:
 
     def flush(self) -> int:
         """Turn all points in memory into blocks on disk; returns the number of blocks written."""
-        self._pipeline()
-        return self._parts.store.flush(self._parts.engine, self._parts.log)
+        with self._latching():
+            return self._parts.store.flush(self._parts.engine, self._parts.log)
 
     def compact(self) -> int:
         """Merge what is worth merging now; returns the number of merges done."""
-        self._pipeline()
-        return self._parts.store.merge_all(self._parts.engine)
+        with self._latching():
+            return self._parts.store.merge_all(self._parts.engine)
 
     def snapshot(self, path: str | Path) -> Path:
         """A consistent copy at `path` (hard links where possible), a data directory of its own."""
-        self._pipeline()
-        return self._parts.store.snapshot(self._parts.engine, self._parts.log, Path(path))
+        with self._latching():
+            return self._parts.store.snapshot(self._parts.engine, self._parts.log, Path(path))
+
+    @contextlib.contextmanager
+    def _latching(self) -> Iterator[None]:
+        """Upkeep that a caller asked for: when the disk fails, writes are refused from then on."""
+        pipeline = self._pipeline()
+        try:
+            yield
+        except StorageFailed as error:
+            pipeline.latch(error)
+            raise
 
     def close(self) -> None:
         """Commit what waits, stop the threads, release the directory. Idempotent."""

@@ -11,6 +11,7 @@ of times. What is damaged is named and moved to `quarantine/`, never deleted, ne
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ from tsdb.engine.engine import Engine, series_hit
 from tsdb.engine.folders import BLOCKS, INDEX, LOCK, ORPHANS, QUARANTINE, WAL
 from tsdb.engine.store import Store
 from tsdb.engine.version import Tombstone, Version, truth_order
-from tsdb.errors import CorruptionError, InvalidInput
+from tsdb.errors import CorruptionError, InvalidInput, StorageFailed, Unavailable
 from tsdb.index import store as index_store
 from tsdb.index.registry import Registry
 from tsdb.log.protocol import Log
@@ -78,14 +79,22 @@ def open_database(
     us or ns and never changes after creation.
 
     Raises Unavailable(code="locked") naming the process that has it open, NewerFormat,
-    CorruptionError when not even a part can be served, InvalidInput for options that do not fit.
+    CorruptionError when not even a part can be served, InvalidInput for options that do not fit,
+    Unavailable(code="disk_full") and StorageFailed when the disk refuses.
     """
     wanted = Resolution.parse(resolution) if resolution else None
     try:
         chosen = Options(resolution=wanted, **options)  # type: ignore[arg-type]
     except TypeError as error:
         raise InvalidInput(f"tsdb.open: {error}") from error
-    return _open(files or OsFiles(), Path(path), chosen)
+    try:
+        return _open(files or OsFiles(), Path(path), chosen)
+    except (PermissionError, NotADirectoryError) as error:
+        raise InvalidInput(f"{path} cannot be opened: {error}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Unavailable(f"disk full: {error}", code="disk_full") from error
+        raise StorageFailed(f"{path} cannot be opened: {error}") from error
 
 
 def _open(files: Files, path: Path, options: Options) -> Database:

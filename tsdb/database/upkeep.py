@@ -15,6 +15,7 @@ from collections.abc import Callable
 from tsdb import limits
 from tsdb.engine.engine import Engine
 from tsdb.engine.store import Store, Writes
+from tsdb.errors import StorageFailed, Unavailable
 from tsdb.log.protocol import Log
 
 TICK_S = 1.0
@@ -69,6 +70,13 @@ class Upkeep:
                 return
             try:
                 self.tick(self._now_ticks())
+            except Unavailable as error:  # disk full, or closing: the next round tries again
+                self._on_failure(error)
+                if error.code == "closed":
+                    return
+            except StorageFailed as error:
+                self._writes.latch(error)
+                return
             except Exception as error:  # the thread must tell before it ends
                 self._on_failure(error)
                 return

@@ -15,9 +15,10 @@ merge change how points are kept, not which points there are.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,6 +37,7 @@ from tsdb.block.writer import FlushWriter, Origin
 from tsdb.engine.engine import Engine
 from tsdb.engine.folders import BLOCKS, INDEX, QUARANTINE, WAL
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone
+from tsdb.errors import CorruptionError, StorageFailed, Unavailable
 from tsdb.index import store as index_store
 from tsdb.log.protocol import Log
 from tsdb.vfs import Files, Room, remove_tree, room
@@ -46,11 +48,13 @@ INT64_MAX = 2**63 - 1
 
 
 class Writes(Protocol):
-    """What `collect` needs of the commit pipeline."""
+    """What upkeep needs of the commit pipeline."""
 
     def quiet(self) -> AbstractContextManager[None]: ...
 
     def forget(self, refs: U32s) -> None: ...
+
+    def latch(self, error: StorageFailed) -> None: ...
 
 
 class Store:
@@ -61,12 +65,31 @@ class Store:
         self.directory = directory
         self.manifest = manifest
         self._upkeep = threading.RLock()
+        self._damaged: set[str] = set()  # blocks that a merge has found damaged
 
     # --- flush ---------------------------------------------------------------------------------
 
-    def flush(self, engine: Engine, log: Log) -> int:
-        """Turn every point in memory into blocks; returns the blocks written."""
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """One piece of upkeep at a time; failures of the disk as those who must act on them see it.
+
+        A full disk costs nothing but the attempt: what it wrote is no part of the database yet.
+        Any other failure of a write or sync leaves what the disk holds unknown.
+        """
         with self._upkeep:
+            try:
+                yield
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise Unavailable(f"disk full: {error}", code="disk_full") from error
+                raise StorageFailed(f"upkeep of {self.directory} failed: {error}") from error
+
+    def flush(self, engine: Engine, log: Log) -> int:
+        """Turn every point in memory into blocks; returns the blocks written.
+
+        Raises Unavailable(code="disk_full") or StorageFailed, as all methods here do.
+        """
+        with self._exclusive():
             if engine.freeze():
                 log.seal()  # so that trimming can take all of it
             return self.flush_frozen(engine, log)
@@ -74,7 +97,7 @@ class Store:
     def flush_frozen(self, engine: Engine, log: Log) -> int:
         """Flush the generations that are frozen already, oldest first."""
         written = 0
-        with self._upkeep:
+        with self._exclusive():
             for generation in engine.version.frozen:
                 written += self._flush_one(engine, log, generation)
         return written
@@ -109,9 +132,13 @@ class Store:
             self.manifest.database_id, engine.resolution, generation.seq_lo, generation.seq_hi
         )
         writer = FlushWriter(self.files, self._blocks, origin, level=level)
-        for part, columns in slices():
-            writer.add(part, columns)
-        return writer.finish()
+        with ExitStack() as undo:
+            undo.callback(writer.abort)
+            for part, columns in slices():
+                writer.add(part, columns)
+            metas = writer.finish()
+            undo.pop_all()
+        return metas
 
     def _index_changes(self, engine: Engine) -> dict[str, Any]:
         """Write series defined since the last index file to a new one; what the manifest says.
@@ -153,30 +180,36 @@ class Store:
     def merge_all(self, engine: Engine) -> int:
         """Merge while the plan finds something worth it; returns the merges done."""
         done = 0
-        with self._upkeep:
+        with self._exclusive():
             while room(self.files, self.directory) is Room.ENOUGH and self._merge_one(engine):
                 done += 1
         return done
 
     def _merge_one(self, engine: Engine) -> bool:
-        groups = merging.plan(self.manifest.blocks, engine.resolution)
+        groups = merging.plan(self.manifest.blocks, engine.resolution, damaged=self._damaged)
         if not groups:
             return False
-        names = {meta.name for meta in groups[0]}
-        blocks = [b for b in engine.version.blocks if b.meta.name in names]
-        metas = merging.merge(
-            self.files,
-            self._blocks,
-            blocks,
-            tombstones=engine.version.tombstones,
-            horizon=engine.version.horizon,
-        )
+        version, names = engine.version, {meta.name for meta in groups[0]}
+        blocks = [b for b in version.blocks if b.meta.name in names]
+        try:
+            metas = merging.merge(
+                self.files,
+                self._blocks,
+                blocks,
+                tombstones=version.tombstones,
+                horizon=version.horizon,
+            )
+        except CorruptionError as error:
+            # Merged around its damage a block would look whole: it stays as it is, and is named.
+            named = {Path(error.path).parent.name} & names if error.path else set()
+            self._damaged |= named or names
+            return True
         self._replace(engine, names, metas)
         return True
 
     def drop_expired(self, engine: Engine) -> int:
         """Remove blocks that hold nothing above the horizon; returns how many went."""
-        with self._upkeep:
+        with self._exclusive():
             horizon = engine.version.horizon
             gone = {meta.name for meta in self.manifest.blocks if meta.max_ts < horizon}
             if gone:
@@ -188,7 +221,7 @@ class Store:
 
         Done when they are a tenth of all, so that the pause it takes is worth it.
         """
-        with self._upkeep:
+        with self._exclusive():
             known = engine.registry.select(())
             idle = np.setdiff1d(known, self._refs_in_blocks(engine), assume_unique=True)
             if idle.size * COLLECT_SHARE < max(known.size, 1):
@@ -218,7 +251,7 @@ class Store:
 
     def snapshot(self, engine: Engine, log: Log, target: Path) -> Path:
         """A data directory at `target` that holds everything up to now and an empty log."""
-        with self._upkeep:
+        with self._exclusive():
             self.flush(engine, log)
             manifests.check_absent(self.files, target)
             self.files.mkdir(target)
