@@ -94,7 +94,7 @@ def main() -> None:
             f"| {e.plain_mps:.0f} |"
         )
     if options.json:
-        options.json.write_text(json.dumps([asdict(e) for e in entries], indent=2))
+        options.json.write_text(json.dumps({e.name: asdict(e) for e in entries}, indent=2))
 
 
 if __name__ == "__main__":
