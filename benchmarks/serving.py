@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-READY_S = 60
+READY_S = 180
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

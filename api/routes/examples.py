@@ -79,7 +79,7 @@ REFUSALS = {
 }
 
 
-def _refusals(*statuses: int) -> Json:
+def _refusals(*statuses: int) -> dict[int | str, Json]:
     content = {"application/json": {"schema": ERROR_SCHEMA}}
     return {
         status: {"description": REFUSALS[status], "content": content}

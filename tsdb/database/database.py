@@ -173,8 +173,8 @@ class Database:
         matchers = self._matchers(selector)
         if (start, end) != (INT64_MIN, INT64_MAX):
             return engine.select(matchers, start, end).labels()
-        refs = engine.registry.sort_refs(engine.registry.select(matchers))
-        return [engine.registry.labels(int(ref)) for ref in refs]
+        index = engine.registry.reader()
+        return [index.labels(int(ref)) for ref in index.sort_refs(index.select(matchers))]
 
     def label_names(self) -> list[str]:
         return self._open_engine().registry.label_names()

@@ -26,6 +26,7 @@ from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth
 from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
 from tsdb.index.matchers import Matcher
+from tsdb.index.reader import Reader
 from tsdb.index.registry import Registry
 from tsdb.index.selector import parse_selector
 from tsdb.log.control import Delete, Horizon, decode_control, decode_delete
@@ -203,30 +204,32 @@ class Engine:
 
         Raises LimitExceeded when more than `points_max` points would have to be decoded.
         """
-        refs, version, views = self._views(matchers)
+        index, refs, version, views = self._views(matchers)
         columns, warnings = self._read(refs, version, views, (start, end), points_max)
         present = np.flatnonzero(np.diff(columns.offsets) > 0)
-        order = present[np.argsort(self.registry.rank(refs[present]), kind="stable")]
+        order = present[np.argsort(index.rank(refs[present]), kind="stable")]
         refs, columns = ordered(refs, columns, order)
         self.counters.selects += 1
         self.counters.points_selected += columns.points
         return Selection(
             refs,
             columns,
-            labels_of=self.registry.labels,
+            labels_of=index.labels,
             resolution=self.resolution,
             warnings=tuple(warnings),
         )
 
-    def _views(self, matchers: Sequence[Matcher]) -> tuple[U32s, Version, list[HeadView]]:
-        """Series, sources and head states that belong to one position of the log."""
-        known, refs = self._definitions, self.registry.select(matchers)
+    def _views(self, matchers: Sequence[Matcher]) -> tuple[Reader, U32s, Version, list[HeadView]]:
+        """Index, series, sources and head states that belong to one position of the log."""
+        known, index = self._definitions, self.registry.reader()
+        refs = index.select(matchers)
         with self.lock:
             if known != self._definitions:  # a request must be seen whole or not at all
-                refs = self.registry.select(matchers)
+                index = self.registry.reader()
+                refs = index.select(matchers)
             version = self._version
             views = [g.head.view(refs) for g in (*version.frozen, self._active)]
-        return refs, version, views
+        return index, refs, version, views
 
     def _read(
         self,
