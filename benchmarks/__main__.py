@@ -25,7 +25,17 @@ from benchmarks.pages import machine, today, write_section
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
 # How each hands out its figures as JSON: into a file, or on stdout instead of the table.
-BENCHMARKS = {"codec": "file", "head": "file", "engine": "stdout", "http": "stdout"}
+BENCHMARKS = {
+    "codec": "file",
+    "head": "file",
+    "points": "file",
+    "log": "stdout",
+    "index": "file",
+    "block": "file",
+    "parse": "file",
+    "engine": "stdout",
+    "http": "stdout",
+}
 
 
 def run(name: str) -> tuple[dict[str, Any], str]:

@@ -42,6 +42,12 @@ class Gate:
 
     def admit(self, parsed: Parsed, refusals: Refusals) -> Batch:
         """The part of `parsed` that is kept; it may be empty. `refusals` says what is not."""
+        if parsed.columns.points > limits.POINTS_PER_REQUEST_MAX:
+            raise LimitExceeded(
+                f"{parsed.columns.points:,} points in one request: split it",
+                limit="POINTS_PER_REQUEST_MAX",
+                value=limits.POINTS_PER_REQUEST_MAX,
+            )
         for why in parsed.skipped:
             refusals.add(why)
         refs, definitions = self._resolve(parsed, refusals)

@@ -77,6 +77,8 @@ def test_what_is_wrong_is_named(db: tsdb.Database) -> None:
         db.write('x{a="1",a="2"}', [1], [1.0])
     with pytest.raises(tsdb.LimitExceeded, match="LABEL_VALUE_BYTES_MAX"):
         db.write({"__name__": "x", "a": "v" * 65_536}, [1], [1.0])
+    with pytest.raises(tsdb.LimitExceeded, match="POINTS_PER_REQUEST_MAX"):
+        db.write("x", np.arange(1_000_001), np.zeros(1_000_001))
     assert len(db.select("{}")) == 0
 
 
