@@ -57,6 +57,22 @@ class Gate:
             batch = _without_runs(batch, unknown)
         return self._within_time(batch, refusals)
 
+    def admit_together(self, parsed: Sequence[Parsed]) -> Batch | None:
+        """Several small requests as one batch, if nothing in them is new or refused; else None."""
+        form = parsed[0].form
+        if any(p.form != form or p.skipped for p in parsed):
+            return None
+        bases = np.cumsum([0, *[p.key_bytes.size for p in parsed]])
+        keys = np.concatenate([p.key_bytes for p in parsed])
+        pairs = list(zip(parsed, bases.tolist(), strict=False))
+        starts = np.concatenate([p.key_starts + base for p, base in pairs])
+        ends = np.concatenate([p.key_ends + base for p, base in pairs])
+        columns = joined_columns([p.columns for p in parsed])
+        refs = self._known(form, keys, starts, ends)
+        if (refs == NO_REF).any() or not self._is_within_time(columns.timestamps):
+            return None
+        return Batch(refs, columns, SeriesDefinitions.none())
+
     def forget(self, refs: U32s) -> None:
         """Forget series that nothing holds points of, and every name senders have for series."""
         with self._registry.lock:
@@ -65,11 +81,7 @@ class Gate:
 
     def _resolve(self, parsed: Parsed, refusals: Refusals) -> tuple[U32s, SeriesDefinitions]:
         keys, starts, ends = parsed.key_bytes, parsed.key_starts, parsed.key_ends
-        with self._registry.lock:
-            if parsed.form == CANONICAL:
-                refs = self._registry.lookup(keys, starts, ends)
-            else:
-                refs = self._aliases.lookup(parsed.form, keys, starts, ends)
+        refs = self._known(parsed.form, keys, starts, ends)
         unknown = np.flatnonzero(refs == NO_REF)
         if not unknown.size:
             return refs, SeriesDefinitions.none()
@@ -78,6 +90,13 @@ class Gate:
         found, definitions = self._find_or_assign(parsed, dict.fromkeys(raws), refusals)
         refs[unknown] = [found.get(raw, NO_REF) for raw in raws]
         return refs, definitions
+
+    def _known(self, form: str, keys: U8s, starts: I64s, ends: I64s) -> U32s:
+        """Refs of key ranges, NO_REF where a range was never seen."""
+        with self._registry.lock:
+            if form == CANONICAL:
+                return self._registry.lookup(keys, starts, ends)
+            return self._aliases.lookup(form, keys, starts, ends)
 
     def _find_or_assign(
         self, parsed: Parsed, raws: dict[bytes, None], refusals: Refusals
@@ -123,14 +142,18 @@ class Gate:
                 )
             )
 
+    def _is_within_time(self, stamps: I64s) -> bool:
+        if not stamps.size:
+            return True
+        newest = self._now_ticks() + self._future_ticks
+        return int(stamps.max()) <= newest and int(stamps.min()) >= self._engine.version.horizon
+
     def _within_time(self, batch: Batch, refusals: Refusals) -> Batch:
         stamps = batch.columns.timestamps
-        if not stamps.size:
+        if self._is_within_time(stamps):
             return batch
         newest = self._now_ticks() + self._future_ticks
         oldest = self._engine.version.horizon
-        if int(stamps.max()) <= newest and int(stamps.min()) >= oldest:
-            return batch
         keep = (stamps <= newest) & (stamps >= oldest)
         for i in np.flatnonzero(~keep).tolist():
             run = int(np.searchsorted(batch.columns.offsets, i, side="right")) - 1
@@ -146,6 +169,14 @@ class Gate:
             else:
                 refusals.count += 1
         return kept(batch, keep)
+
+
+def joined_columns(parts: Sequence[Columns]) -> Columns:
+    return Columns(
+        _joined_offsets([c.offsets for c in parts]),
+        np.concatenate([c.timestamps for c in parts]),
+        np.concatenate([c.values for c in parts]),
+    )
 
 
 def _ranges(keys: Sequence[bytes]) -> tuple[U8s, I64s, I64s]:
@@ -167,15 +198,10 @@ def joined(batches: Sequence[Batch]) -> Batch:
     """Several batches as one, in order: what group commit writes as a single entry."""
     if len(batches) == 1:
         return batches[0]
-    columns = [b.columns for b in batches]
     definitions = [b.definitions for b in batches if b.definitions.count]
     return Batch(
         np.concatenate([b.refs for b in batches]),
-        Columns(
-            _joined_offsets([c.offsets for c in columns]),
-            np.concatenate([c.timestamps for c in columns]),
-            np.concatenate([c.values for c in columns]),
-        ),
+        joined_columns([b.columns for b in batches]),
         joined_definitions(definitions),
     )
 

@@ -18,36 +18,22 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from tsdb import limits
-from tsdb.batch import Batch, Parsed, SeriesDefinitions, U32s
-from tsdb.commit.gate import Gate, joined, joined_definitions
+from tsdb.batch import Parsed, SeriesDefinitions, U32s
+from tsdb.commit.assembly import Assembly, Pending
+from tsdb.commit.gate import Gate, joined_definitions
 from tsdb.commit.request import Ack, Request, Written
 from tsdb.engine.engine import Engine, definitions_only
 from tsdb.errors import StorageFailed, TSDBError, Unavailable
-from tsdb.log.control import Delete, Horizon, encode_delete, encode_horizon
-from tsdb.log.points import encode_points
-from tsdb.log.protocol import Kind, Log
+from tsdb.log.protocol import Log
 
 GROUP_BYTES = 2 << 20  # decoded bytes prepared at once: bounds latency behind big bodies
-ENTRY_POINTS = 1 << 16  # requests are joined into entries of about this many points
+SMALL_BYTES = 4 << 10  # requests up to this are admitted together
 GROUPS_AHEAD = 2  # prepared groups that may wait for the writer
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Pending:
-    """One log entry and the requests that it answers."""
-
-    kind: Kind
-    payload: bytes
-    requests: list[Request]
-    batch: Batch | None = None
-    delete: Delete | None = None
-    horizon: Horizon | None = None
 
 
 class Pipeline:
@@ -166,54 +152,66 @@ class Pipeline:
         return taken
 
     def _prepare(self, requests: list[Request], repeated: list[SeriesDefinitions]) -> list[Pending]:
-        entries: list[Pending] = []
-        batches: list[Batch] = []
-        owners: list[Request] = []
+        assembly = Assembly(self._engine.resolution)
         if repeated:
-            batches.append(definitions_only(joined_definitions(repeated)))
-
-        def close_entry() -> None:
-            if batches:
-                batch = joined(batches)
-                payload = encode_points(batch, self._engine.resolution)
-                entries.append(Pending(Kind.POINTS, payload, owners[:], batch=batch))
-                batches.clear()
-                owners.clear()
-
+            assembly.add(definitions_only(joined_definitions(repeated)), [])
+        small: list[tuple[Request, Parsed]] = []
         for request in requests:
-            if request.parse is None:
-                close_entry()
-                entries.append(_control(request))
+            parsed = None if request.parse is None else self._parsed(request, request.parse)
+            if parsed is not None and request.size_bytes <= SMALL_BYTES:
+                small.append((request, parsed))
                 continue
-            batch = self._admitted(request, request.parse)
-            if batch is None:
-                continue
-            batches.append(batch)
-            owners.append(request)
-            if sum(b.points for b in batches) >= ENTRY_POINTS:
-                close_entry()
-        close_entry()
-        return entries
+            self._admit_together(small, assembly)
+            small.clear()
+            if parsed is not None:
+                self._admit(request, parsed, assembly)
+            elif request.parse is None:
+                assembly.add_control(request)
+        self._admit_together(small, assembly)
+        return assembly.finish()
 
-    def _admitted(self, request: Request, parse: Callable[[], Parsed]) -> Batch | None:
-        """The batch of one request; None after answering a request that keeps nothing."""
+    def _admit_together(self, small: list[tuple[Request, Parsed]], assembly: Assembly) -> None:
+        """Many small requests cost one look at the index, if nothing in them needs another."""
+        if len(small) > 1:
+            batch = self._gate.admit_together([parsed for _, parsed in small])
+            if batch is not None:
+                for request, parsed in small:
+                    request.points = parsed.columns.points
+                assembly.add(batch, [request for request, _ in small])
+                return
+        for request, parsed in small:
+            self._admit(request, parsed, assembly)
+
+    def _parsed(self, request: Request, parse: Callable[[], Parsed]) -> Parsed | None:
+        """What the request says; None after answering one that says nothing we understand."""
         try:
-            batch = self._gate.admit(parse(), request.refusals)
+            return parse()
         except TSDBError as error:
             self._answer(request, error)
-            return None
         except Exception as error:  # a parser's bug fails its own request, not everybody's
             self._on_failure(error)
             self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
-            return None
+        return None
+
+    def _admit(self, request: Request, parsed: Parsed, assembly: Assembly) -> None:
+        """Add what is kept of one request, or answer it when nothing is."""
+        try:
+            batch = self._gate.admit(parsed, request.refusals)
+        except TSDBError as error:
+            self._answer(request, error)
+            return
+        except Exception as error:  # as above: `canonical` is the parser's code too
+            self._on_failure(error)
+            self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
+            return
         request.points = batch.points
-        if batch.points == 0 and request.refusals.count:
-            if batch.definitions.count:
-                with self._changed:
-                    self._unlogged.append(batch.definitions)
-            self._answer(request, request.refusals.as_error())
-            return None
-        return batch
+        if batch.points or not request.refusals.count:
+            assembly.add(batch, [request])
+            return
+        if batch.definitions.count:
+            with self._changed:
+                self._unlogged.append(batch.definitions)
+        self._answer(request, request.refusals.as_error())
 
     # --- second thread: append, sync, apply, answer ----------------------------------------
 
@@ -321,15 +319,6 @@ def _seqs(entries: list[Pending], last_seq: int) -> list[int]:
         seqs.append(last_seq)
         last_seq -= max(1, -(-len(entry.payload) // limits.ENTRY_BYTES_MAX))
     return seqs[::-1]
-
-
-def _control(request: Request) -> Pending:
-    if request.delete is not None:
-        payload = encode_delete(request.delete)
-        return Pending(Kind.TOMBSTONE, payload, [request], delete=request.delete)
-    assert request.horizon is not None
-    payload = encode_horizon(request.horizon)
-    return Pending(Kind.CONTROL, payload, [request], horizon=request.horizon)
 
 
 def _written(request: Request, seq: int, durable: bool, series: int) -> Written:
