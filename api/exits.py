@@ -9,7 +9,10 @@ them without reading text: 69 and 75 may be tried again, 74 and 78 need somebody
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 from tsdb.errors import (
     CorruptionError,
@@ -20,7 +23,7 @@ from tsdb.errors import (
     Unavailable,
 )
 
-__all__ = ["CommandFailed", "Exit", "verdict"]
+__all__ = ["CommandFailed", "Exit", "blaming", "verdict"]
 
 
 class Exit(IntEnum):
@@ -47,6 +50,18 @@ class CommandFailed(Exception):
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__(message)
         self.code = code
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Errors about content say which file it was."""
+    try:
+        yield
+    except InvalidInput as error:
+        told = str(error)
+        named = "standard input" if str(path) == "-" else str(path)
+        line = told if told.startswith(named) else f"{named}: {told}"
+        raise CommandFailed(line, Exit.BAD_DATA) from error
 
 
 def verdict(error: Exception) -> tuple[Exit, str] | None:

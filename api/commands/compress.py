@@ -10,7 +10,7 @@ import typer
 
 from api.commands import terminal
 from api.commands.warm import ensure_warm
-from api.exits import CommandFailed, Exit
+from api.exits import CommandFailed, Exit, blaming
 
 if TYPE_CHECKING:
     from api.compression import Figures, Source
@@ -124,7 +124,8 @@ def _sources(
     for name in list(WORKLOADS) if workloads == ["all"] else workloads:
         yield compression.read_workload(name, seed=seed)
     for path, name in compression.names_of(compression.expand(files or ())):
-        source = compression.read_file(path, name, ticks)
+        with blaming(path):
+            source = compression.read_file(path, name, ticks)
         if source.skipped:
             more = f" (and {len(source.skipped) - 1:,} more)" if len(source.skipped) > 1 else ""
             terminal.warn(f"{path}: {source.skipped[0]}{more}; left out")

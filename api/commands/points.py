@@ -15,7 +15,7 @@ import typer
 from api.commands import terminal
 from api.commands.query import DEFAULT_URL, Data, End, Start, Url
 from api.commands.warm import ensure_warm
-from api.exits import CommandFailed, Exit
+from api.exits import CommandFailed, Exit, blaming
 
 if TYPE_CHECKING:
     from api.answers import Extract
@@ -139,7 +139,7 @@ def _import_one(path: Path, sink: Sink, bars: Any, said: _Csv) -> dict[str, Any]
     sink.kept = Kept()
     began = time.monotonic()
     reads_json = is_json(path)
-    with open_input(path) as file:
+    with open_input(path) as file, blaming(path):
         task = bars.add_task(path.name, total=file.size_bytes or None, done=0)
         steps = _json_lines(file, sink) if reads_json else _csv(file, path, sink, said)
         for _ in steps:
@@ -147,7 +147,7 @@ def _import_one(path: Path, sink: Sink, bars: Any, said: _Csv) -> dict[str, Any]
         kept = sink.finish()
         bars.update(task, completed=file.size_bytes, done=kept.points)
     return {
-        "file": str(path),
+        "file": "standard input" if str(path) == "-" else str(path),
         "points": kept.points,
         "seconds": round(time.monotonic() - began, 3),
         "refused_count": kept.refused_count,
@@ -268,6 +268,8 @@ def _target(path: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if not path.parent.is_dir():
+        raise CommandFailed(f"{path}: there is no directory {path.parent}", Exit.CANNOT_CREATE)
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file, _packed(file, packing_of(path)) as packed:

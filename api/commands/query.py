@@ -155,8 +155,8 @@ def _show_points(series: Series, ticks_per_s: int, limit: int) -> None:
 
 def shown(value: float) -> str:
     """As short as possible, exactly this float64; whole numbers without their .0."""
-    text = repr(float(value))
-    return text.removesuffix(".0")
+    told = number_or_name(float(value))
+    return told if isinstance(told, str) else repr(told).removesuffix(".0")
 
 
 def spark(values: np.ndarray) -> str:

@@ -74,6 +74,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["compress"], Exit.USAGE, "--workload NAME"),
         (["compress", "--workload", "tea"], Exit.BAD_DATA, "not one of paper, scrape"),
         (["compress", "nothing.csv"], Exit.NO_INPUT, "nothing.csv: no such file"),
+        (["compress", "empty.csv"], Exit.BAD_DATA, "empty.csv: the file is empty"),
+        (["import", "empty.csv", "--data", "db"], Exit.BAD_DATA, "empty.csv: the file is empty"),
+        (["export", "x", "-o", "no/x.csv", "--data", "db"], Exit.CANNOT_CREATE, "directory no"),
+        (["import", ".", "--data", "db"], Exit.NO_INPUT, "is a directory"),
         (["inspect", "nowhere"], Exit.NO_INPUT, "nowhere: no such directory"),
         (["verify", "."], Exit.NO_INPUT, "holds no database"),
         (["snapshot", "there"], Exit.USAGE, "--data DIR"),
@@ -89,7 +93,12 @@ def test_a_mistake_is_one_line(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import tsdb
+
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").touch()
+    with tsdb.open("db"):
+        pass
 
     assert cli.run(arguments) == code
 

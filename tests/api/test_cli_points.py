@@ -183,6 +183,16 @@ def test_nothing_found_says_how_to_see_everything(
     assert "silverback query '{}'" in out
 
 
+def test_values_json_has_no_numbers_for_have_names(say: Say, tmp_path: Path) -> None:
+    with tsdb.open(tmp_path / "db") as db:
+        db.write("odd", [1, 2, 3], [float("nan"), float("inf"), float("-inf")])
+
+    (series,) = json.loads(say("query", "odd", "--json", "--data", "db")[1])["series"]
+    assert series["values"] == ["NaN", "Inf", "-Inf"]
+    shown = say("query", "odd", "--data", "db")[1]
+    assert all(f" {name} " in shown for name in series["values"])
+
+
 def test_a_directory_in_use_says_who_has_it(say: Say, tmp_path: Path) -> None:
     import os
 
