@@ -60,6 +60,7 @@ fuzz: warm ## crash states, faults and decoders, for SECONDS each
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 	cd tests && ../$(BIN)/python -m crash --images $(N)
+	cd tests && PYTHONPATH=.. ../$(BIN)/python -m crash --what database --images $(N)
 
 soak: warm ## writers, readers, deletes and kill -9 against a real server, for SECONDS
 	$(BIN)/python -m tests.soak --seconds $(SECONDS)
