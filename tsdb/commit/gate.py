@@ -13,13 +13,14 @@ through Python, once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tsdb import limits
 from tsdb.batch import Batch, Columns, I64s, Parsed, SeriesDefinitions, U8s, U32s
 from tsdb.commit.request import REFUSALS_TOLD_MAX, Refusals
-from tsdb.engine.engine import Engine, kept
+from tsdb.engine.engine import Engine
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import parse as parse_labels
 from tsdb.index.registry import NO_REF, Aliases, Registry
@@ -50,12 +51,11 @@ class Gate:
             )
         for why in parsed.skipped:
             refusals.add(why)
+        parsed = self._within_time(parsed, refusals)  # a series without points needs no ref
         refs, definitions = self._resolve(parsed, refusals)
         batch = Batch(refs, parsed.columns, definitions)
         unknown = refs == NO_REF
-        if unknown.any():
-            batch = _without_runs(batch, unknown)
-        return self._within_time(batch, refusals)
+        return _without_runs(batch, unknown) if unknown.any() else batch
 
     def admit_together(self, parsed: Sequence[Parsed]) -> Batch | None:
         """Several small requests as one batch, if nothing in them is new or refused; else None."""
@@ -148,27 +148,48 @@ class Gate:
         newest = self._now_ticks() + self._future_ticks
         return int(stamps.max()) <= newest and int(stamps.min()) >= self._engine.version.horizon
 
-    def _within_time(self, batch: Batch, refusals: Refusals) -> Batch:
-        stamps = batch.columns.timestamps
+    def _within_time(self, parsed: Parsed, refusals: Refusals) -> Parsed:
+        stamps = parsed.columns.timestamps
         if self._is_within_time(stamps):
-            return batch
+            return parsed
         newest = self._now_ticks() + self._future_ticks
         oldest = self._engine.version.horizon
         keep = (stamps <= newest) & (stamps >= oldest)
         for i in np.flatnonzero(~keep).tolist():
-            run = int(np.searchsorted(batch.columns.offsets, i, side="right")) - 1
             if len(refusals.told) < REFUSALS_TOLD_MAX:
                 bound = (
-                    f"more than {limits.FUTURE_S_MAX} s ahead of the clock"
+                    f"more than {self._future_ticks // self._engine.resolution.ticks_per_s} s "
+                    "ahead of the clock"
                     if stamps[i] > newest
                     else f"older than retention keeps ({oldest})"
                 )
-                series = self._registry.labels(int(batch.refs[run]))
-                at = i - int(batch.columns.offsets[run]) + 1
-                refusals.add(f"point {at} of {series}: timestamp {stamps[i]} is {bound}")
+                refusals.add(f"{_named(parsed, i)}: timestamp {stamps[i]} is {bound}")
             else:
                 refusals.count += 1
-        return kept(batch, keep)
+        return _only(parsed, keep)
+
+
+def _named(parsed: Parsed, point: int) -> str:
+    """Which point of which series that is, as the sender knows it."""
+    run = int(np.searchsorted(parsed.columns.offsets, point, side="right")) - 1
+    raw = parsed.key_bytes[parsed.key_starts[run] : parsed.key_ends[run]].tobytes()
+    try:
+        series = str(parse_labels(parsed.canonical(raw)))
+    except InvalidInput as error:
+        series = f"a series that cannot be ({error})"
+    return f"point {point - int(parsed.columns.offsets[run]) + 1} of {series}"
+
+
+def _only(parsed: Parsed, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Parsed:
+    """Some points of `parsed`, and the runs that have any."""
+    columns = parsed.columns
+    offsets = np.concatenate(([0], np.cumsum(keep)))[columns.offsets].astype(np.int64)
+    runs = np.flatnonzero(np.diff(offsets))
+    left = Columns(
+        np.append(offsets[runs], offsets[-1]), columns.timestamps[keep], columns.values[keep]
+    )
+    starts, ends = parsed.key_starts[runs], parsed.key_ends[runs]
+    return replace(parsed, key_starts=starts, key_ends=ends, columns=left, skipped=())
 
 
 def joined_columns(parts: Sequence[Columns]) -> Columns:

@@ -132,7 +132,15 @@ class Pipeline:
                     return
                 self._preparing = True
                 repeated, self._unlogged = self._unlogged, []
-            entries = self._prepare(taken, repeated)
+            entries: list[Pending] = []
+            try:
+                entries = self._prepare(taken, repeated)
+            except Exception as error:  # nobody is left waiting for a thread that has ended
+                self._tell(error)
+                failure = StorageFailed(f"internal error: {type(error).__name__}")
+                self.latch(failure)
+                for request in taken:
+                    self._answer(request, failure)
             with self._changed:
                 self._preparing = False
                 self._prepared.append(entries)
@@ -173,7 +181,11 @@ class Pipeline:
     def _admit_together(self, small: list[tuple[Request, Parsed]], assembly: Assembly) -> None:
         """Many small requests cost one look at the index, if nothing in them needs another."""
         if len(small) > 1:
-            batch = self._gate.admit_together([parsed for _, parsed in small])
+            batch = None
+            try:
+                batch = self._gate.admit_together([parsed for _, parsed in small])
+            except Exception as error:  # one by one, it fails the request that it is about
+                self._tell(error)
             if batch is not None:
                 for request, parsed in small:
                     request.points = parsed.columns.points
@@ -189,7 +201,7 @@ class Pipeline:
         except TSDBError as error:
             self._answer(request, error)
         except Exception as error:  # a parser's bug fails its own request, not everybody's
-            self._on_failure(error)
+            self._tell(error)
             self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
         return None
 
@@ -201,7 +213,7 @@ class Pipeline:
             self._answer(request, error)
             return
         except Exception as error:  # as above: `canonical` is the parser's code too
-            self._on_failure(error)
+            self._tell(error)
             self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
             return
         request.points = batch.points
@@ -209,8 +221,8 @@ class Pipeline:
             assembly.add(batch, [request])
             return
         if batch.definitions.count:
-            with self._changed:
-                self._unlogged.append(batch.definitions)
+            # In the order in which refs were given out: index files go by it.
+            assembly.add(definitions_only(batch.definitions), [])
         self._answer(request, request.refusals.as_error())
 
     # --- second thread: append, sync, apply, answer ----------------------------------------
@@ -239,6 +251,9 @@ class Pipeline:
                 self._guarded(self._log.mark, [])
 
     def _commit(self, entries: list[Pending]) -> None:
+        if self._failed is not None:
+            self._fail(entries, self._failed)
+            return
         sync = any(r.ack is not Ack.MEMORY for e in entries for r in e.requests)
         last_seq = self._guarded(
             lambda: self._log.append([(e.kind, e.payload) for e in entries], sync=sync), entries
@@ -276,7 +291,7 @@ class Pipeline:
         except StorageFailed as error:
             self._latch(error, entries)
         except Exception as error:  # state and log may differ now: only a restart can tell
-            self._on_failure(error)
+            self._tell(error)
             self._latch(StorageFailed(f"internal error: {type(error).__name__}"), entries)
         return None
 
@@ -286,6 +301,10 @@ class Pipeline:
             first = self._failed is None
             self._failed = self._failed or error
         if first:
+            self._tell(error)
+
+    def _tell(self, error: BaseException) -> None:
+        with contextlib.suppress(Exception):  # a thread that serves all ends for nobody
             self._on_failure(error)
 
     def _latch(self, error: StorageFailed, entries: list[Pending]) -> None:
@@ -308,8 +327,14 @@ class Pipeline:
 
     def _answer(self, request: Request, outcome: Written | TSDBError) -> None:
         with self._changed:
+            if request.answered:
+                return
+            request.answered = True
             self._queued_bytes -= request.size_bytes
-        request.done(outcome)
+        try:
+            request.done(outcome)
+        except Exception as error:  # this caller is gone; others wait for the same thread
+            self._tell(error)
 
 
 def _seqs(entries: list[Pending], last_seq: int) -> list[int]:

@@ -85,3 +85,4 @@ class Request:
     horizon: Horizon | None = None
     refusals: Refusals = field(default_factory=Refusals)
     points: int = 0
+    answered: bool = False

@@ -10,8 +10,9 @@ readers run on their own threads. The clock lives here, outside the engine.
 from __future__ import annotations
 
 import contextlib
+import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -113,15 +114,14 @@ class Database:
 
         Durable and visible when it returns. Points written later, in the same range too, live.
         """
-        if start > end:
-            raise InvalidInput(f"end {end} is before start {start}")
-        matchers = self._matchers(selector)
-        delete = Delete(_text(selector, matchers), start, end)
-        return self._wait(Request(done=_unset, delete=delete)).series
+        start, end = _range(start, end)
+        text = _text(selector)
+        parse_selector(text, allow_empty=True)  # as every replay will: what is logged must apply
+        return self._wait(Request(done=_unset, delete=Delete(text, start, end))).series
 
     def forget_before(self, ticks: int) -> None:
         """Move the retention horizon: older points vanish and are refused from now on."""
-        self._wait(Request(done=_unset, horizon=Horizon(ticks)))
+        self._wait(Request(done=_unset, horizon=Horizon(_tick(ticks))))
 
     def _wait(self, request: Request) -> Written:
         answered = threading.Event()
@@ -160,8 +160,7 @@ class Database:
         Unknown series give an empty selection. Raises InvalidInput for a bad selector or end before
         start, LimitExceeded when more than `points_max` points match.
         """
-        if start > end:
-            raise InvalidInput(f"end {end} is before start {start}")
+        start, end = _range(start, end)
         engine = self._open_engine()
         return engine.select(self._matchers(selector), start, end, points_max=points_max)
 
@@ -169,6 +168,7 @@ class Database:
         self, selector: Selector = "{}", start: int = INT64_MIN, end: int = INT64_MAX
     ) -> list[Labels]:
         """Label sets of matching series, in order; with a range, those with points in it."""
+        start, end = _range(start, end)
         engine = self._open_engine()
         matchers = self._matchers(selector)
         if (start, end) != (INT64_MIN, INT64_MAX):
@@ -248,13 +248,15 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-            if self._parts.upkeep is not None:
-                self._parts.upkeep.close()
-            if self._parts.pipeline is not None:
-                self._parts.pipeline.close()
-            self._parts.log.close()
-            self._parts.store.close(self._parts.engine)
-            self._parts.lock.release()
+            parts = self._parts
+            with contextlib.ExitStack() as leaving:  # last in, first out; none keeps another away
+                leaving.callback(parts.lock.release)
+                leaving.callback(parts.store.close, parts.engine)
+                leaving.callback(parts.log.close)
+                if parts.pipeline is not None:
+                    leaving.callback(parts.pipeline.close)
+                if parts.upkeep is not None:
+                    leaving.callback(parts.upkeep.close)
 
     def __enter__(self) -> Database:
         return self
@@ -276,10 +278,27 @@ def _unset(outcome: Written | TSDBError) -> None:
     raise AssertionError(f"request answered before it had a caller: {outcome}")
 
 
-def _text(selector: Selector, matchers: Iterable[Matcher]) -> str:
+def _text(selector: Selector) -> str:
     if isinstance(selector, str):
         return selector
-    return "{" + ",".join(str(matcher) for matcher in matchers) + "}"
+    return "{" + ",".join(str(matcher) for matcher in selector) + "}"
+
+
+def _range(start: int, end: int) -> tuple[int, int]:
+    start, end = _tick(start), _tick(end)
+    if start > end:
+        raise InvalidInput(f"end {end} is before start {start}")
+    return start, end
+
+
+def _tick(ticks: int) -> int:
+    try:
+        tick = operator.index(ticks)
+    except TypeError:
+        raise InvalidInput(f"a time is a whole number of ticks, not {ticks!r}") from None
+    if not INT64_MIN <= tick <= INT64_MAX:
+        raise InvalidInput(f"{tick} ticks are beyond int64")
+    return tick
 
 
 def _key(series: SeriesName) -> bytes:
