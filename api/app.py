@@ -1,4 +1,4 @@
-"""The ASGI application: two hot routes by table, everything else through FastAPI.
+"""The ASGI application: writes by table (api.routes.writers), everything else through FastAPI.
 
     in   scope, receive, send
     out  one answer, whatever happens
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -23,13 +22,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from api import errors, keys, page
+from api import errors, page
 from api.errors import NotAllowed, NotFound, Refusal
 from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.logs import LOG
 from api.metrics import Metrics
 from api.node import Node
 from api.routes import admin, bulk, health, kv
+from api.routes.writers import writer_of
 from api.work import Reply
 from tsdb import limits
 from tsdb.errors import CorruptionError, InvalidInput, LimitExceeded, TSDBError
@@ -42,7 +42,7 @@ DESCRIPTION = (
     "Errors are JSON with `status`, `errorType` and `error`, which names the culprit. Every answer "
     "carries `X-Request-Id`, yours if you sent one."
 )
-Write = Callable[[Node, Exchange], Awaitable[Answer]]
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Application:
@@ -51,7 +51,6 @@ class Application:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._metrics = Metrics(node)
-        self._hot: dict[bytes, Write] = {b"/api/v1/import": bulk.write}
         self.api = declared(node, self._metrics)
         self._routes = [r for r in self.api.routes if isinstance(r, Route)]
 
@@ -77,9 +76,9 @@ class Application:
         self._node.door.check(method, exchange.headers)
         if scope["query_string"]:
             _check_query_string(scope["query_string"])
-        if method in ("PUT", "POST"):
-            write = kv.write if path.startswith(keys.PREFIX) else self._hot.get(path)
-            if write is not None and (method == "POST" or write is kv.write):
+        if method not in READING:
+            write = writer_of(method, path)
+            if write is not None:
                 await exchange.answer(await write(self._node, exchange))
                 return
         if method == "OPTIONS":

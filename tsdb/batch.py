@@ -4,7 +4,8 @@ A run is a stretch of points of one series. A scrape is many runs of one point, 
 few runs of many points; both are the same four arrays, so every stage has one loop.
 
     Columns   runs of points, in an order the producer states (per series, ascending in answers)
-    Parsed    what a parser made of a body: `Columns` whose series are named by byte ranges
+    Parsed    what a parser made of a body: `Columns` whose series are named by byte ranges,
+              and what senders say beside points: metadata and exemplars
     Batch     `Columns` whose series are refs of one shard, plus the series that are new
 
 Never one Python object per point. Arrays are C-contiguous; nobody mutates them after handing
@@ -25,6 +26,8 @@ U32s: TypeAlias = npt.NDArray[np.uint32]
 I64s: TypeAlias = npt.NDArray[np.int64]
 U64s: TypeAlias = npt.NDArray[np.uint64]
 F64s: TypeAlias = npt.NDArray[np.float64]
+
+TAIL_MARK = b"\xff"  # between head and tail of a key; never in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,26 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyMetadata:
+    """What a sender says about all series of one name. The latest one counts."""
+
+    family: str  # metric family, as /api/v1/metadata names it
+    kind: str  # counter, gauge, histogram, gaugehistogram, summary, info, stateset, unknown
+    help: str = ""
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One observed case behind a point, such as a trace id."""
+
+    series: bytes  # canonical label bytes of the series it belongs to
+    labels: bytes  # canonical label bytes of its own labels
+    timestamp: int  # ticks
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What a parser made of one body.
 
@@ -97,6 +120,14 @@ class Parsed:
     form the sender used; `form` names that form, and `canonical` turns one such range into
     canonical label bytes (raising InvalidInput). It is called once per distinct range ever
     seen: afterwards the range itself is found in a table.
+
+    Where many series share their head (a line with several fields), the key has a tail as well:
+    run i is named by head and tail, and `canonical` gets both with TAIL_MARK between them. Heads
+    of neighbouring runs that are equal should be the same range: they are hashed once.
+
+    `canonical_many`, where a parser has it, does the same for many runs at once: it takes indices
+    of runs and gives canonical keys back to back with their offsets; an empty key means that
+    `canonical` must say what is wrong with it.
     """
 
     form: str
@@ -106,6 +137,13 @@ class Parsed:
     columns: Columns
     canonical: Callable[[bytes], bytes]
     skipped: tuple[str, ...] = ()  # one sentence for each line or point that was refused
+    skipped_more: int = 0  # refused beyond those that `skipped` tells
+    tail_starts: I64s | None = None  # [runs]
+    tail_ends: I64s | None = None  # [runs]
+    canonical_many: Callable[[I64s], tuple[U8s, I64s]] | None = None
+    metadata: tuple[FamilyMetadata, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.key_starts.size == self.key_ends.size == self.columns.runs
+        assert (self.tail_starts is None) == (self.tail_ends is None)

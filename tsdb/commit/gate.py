@@ -51,6 +51,7 @@ class Gate:
             )
         for why in parsed.skipped:
             refusals.add(why)
+        refusals.count += parsed.skipped_more
         parsed = self._within_time(parsed, refusals)  # a series without points needs no ref
         refs, definitions = self._resolve(parsed, refusals)
         batch = Batch(refs, parsed.columns, definitions)
@@ -60,7 +61,7 @@ class Gate:
     def admit_together(self, parsed: Sequence[Parsed]) -> Batch | None:
         """Several small requests as one batch, if nothing in them is new or refused; else None."""
         form = parsed[0].form
-        if any(p.form != form or p.skipped for p in parsed):
+        if any(p.form != form or p.skipped or p.skipped_more for p in parsed):
             return None
         bases = np.cumsum([0, *[p.key_bytes.size for p in parsed]])
         keys = np.concatenate([p.key_bytes for p in parsed])
@@ -189,7 +190,9 @@ def _only(parsed: Parsed, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> P
         np.append(offsets[runs], offsets[-1]), columns.timestamps[keep], columns.values[keep]
     )
     starts, ends = parsed.key_starts[runs], parsed.key_ends[runs]
-    return replace(parsed, key_starts=starts, key_ends=ends, columns=left, skipped=())
+    return replace(
+        parsed, key_starts=starts, key_ends=ends, columns=left, skipped=(), skipped_more=0
+    )
 
 
 def joined_columns(parts: Sequence[Columns]) -> Columns:
