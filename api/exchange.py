@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 __all__ = ["JSON", "Answer", "ClientGone", "Exchange", "Message", "Receive", "Scope", "Send"]
 
 JSON = b"application/json"
+NO_CONTENT = 204  # has no body, so no length and no type
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -100,9 +101,13 @@ class Exchange:
 
     async def answer(self, answer: Answer, pull: Pull | None = None) -> None:
         """Say it all; raises what `rest` raises, then the connection is cut."""
-        headers = [(b"content-type", answer.media), *answer.headers]
-        if answer.rest is None:
-            headers.append((b"content-length", b"%d" % len(answer.body)))
+        if answer.rest is None and self._answer_whole(answer):
+            return
+        headers = answer.headers
+        if answer.status != NO_CONTENT:
+            headers = [(b"content-type", answer.media), *headers]
+        if answer.rest is None and answer.status != NO_CONTENT:
+            headers = [*headers, (b"content-length", b"%d" % len(answer.body))]
         await self.send(
             {"type": "http.response.start", "status": answer.status, "headers": headers}
         )
@@ -121,6 +126,22 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
+
+    def _answer_whole(self, answer: Answer) -> bool:
+        """In one write, where the server below can; see api.protocol."""
+        say = self.scope.get("answer_whole")
+        if say is None or self.scope["method"] == "HEAD" or b"expect" in self.headers:
+            return False
+        lines = b"".join([b"%b: %b\r\n" % pair for pair in answer.headers])
+        assert lines.count(b"\n") == len(answer.headers)
+        if answer.status != NO_CONTENT:
+            ours = b"content-type: %b\r\ncontent-length: %d\r\n%b"
+            lines = ours % (answer.media, len(answer.body), lines)
+        lines += b"x-request-id: %b\r\n" % self.id
+        if not say(answer.status, lines, answer.body):
+            return False
+        self.started, self.status = True, answer.status
+        return True
 
     async def _wait_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -26,7 +26,7 @@ from tsdb.errors import InvalidInput, LimitExceeded, TSDBError, Unavailable
 
 if TYPE_CHECKING:
     from tsdb.batch import Parsed
-    from tsdb.commit.request import Ack, Written
+    from tsdb.commit.request import Ack, Done, Written
     from tsdb.database.database import Database
 
 __all__ = ["Ingest", "LetterBox"]
@@ -76,6 +76,7 @@ class Ingest:
         self._waiting = 0
         self._arriving_bytes = 0
         self._box: LetterBox | None = None
+        self._handed: list[tuple[Done, Ack, int, Callable[[], Parsed]]] = []
 
     @property
     def queued_bytes(self) -> int:
@@ -130,10 +131,12 @@ class Ingest:
             self._check_room(self._queued_bytes + size_bytes)
         if self._box is None:
             self._box = LetterBox(asyncio.get_running_loop())
-        outcome: asyncio.Future[Written | TSDBError]
-        outcome = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Written | TSDBError] = loop.create_future()
         done = functools.partial(self._box.post, outcome)
-        database.submit(parse, size_bytes=size_bytes, ack=ack, done=done)
+        if not self._handed:
+            loop.call_soon(self._hand_over, database)
+        self._handed.append((done, ack, size_bytes, parse))
         self._queued_bytes += size_bytes
         self._waiting += 1
         try:
@@ -144,6 +147,17 @@ class Ingest:
         if isinstance(found, TSDBError):
             raise found
         return found
+
+    def _hand_over(self, database: Database) -> None:
+        """All that came in one turn of the loop at once: one lock, one thread woken."""
+        from tsdb.commit.request import Request
+
+        handed, self._handed = self._handed, []
+        try:
+            database.submit_many([Request(*fields) for fields in handed])
+        except TSDBError as error:  # closed since
+            for done, *_ in handed:
+                done(error)
 
     def decoded_bytes(self, body: bytes, encoding: str) -> int:
         """What the body will take once decoded, as far as that can be told cheaply."""

@@ -29,7 +29,11 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 from uvicorn.server import ServerState
 
 from api.errors import Refusal
@@ -208,6 +212,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._header_bytes = self._body_bytes = self._wire_bytes = 0
         self._body_began = NEVER
         super().on_headers_complete()
+        self.scope["answer_whole"] = functools.partial(_answer_whole, self.cycle)  # type: ignore[typeddict-unknown-key]
         self._responses_due += 1
 
     def on_body(self, body: bytes) -> None:
@@ -353,6 +358,29 @@ def _no_http(error: Exception) -> Refused:
     if "url" in reason:
         reason += " (percent-encode what is not plain ASCII)"
     return Refused(Refusal(400, "bad_data", f"this is not HTTP: {reason}"))
+
+
+def _answer_whole(cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> bool:
+    """Say all of an answer in one write, as `send` would in two calls and two system calls.
+
+    `lines` are header lines of ours, content length included. False: nothing was done, use `send`.
+    """
+    if cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
+        return False
+    if cycle.disconnected:
+        return True
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    head = _default_lines(tuple(cycle.default_headers))
+    cycle.transport.write(b"".join((STATUS_LINE[status], head, lines, b"\r\n", body)))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
+@functools.lru_cache(maxsize=1)  # they change once a second, with the date
+def _default_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 async def _too_many(scope: Any, receive: Any, send: Any) -> None:

@@ -18,10 +18,12 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from benchmarks.closed_loop import drive, request
 from benchmarks.serving import Server, running
 
 SEED = 7
@@ -134,34 +136,28 @@ def check_bulk(server: Server, bodies: int) -> None:
         assert (got == values.view(np.uint64)).all()
 
 
-async def small(server: Server) -> dict[str, float]:
-    latencies: list[float] = []
+def small(server: Server) -> dict[str, float]:
+    """64 writers of one point a request, each waiting for its answer before the next."""
+    sent = [0] * CLIENTS
     stop = time.perf_counter() + SMALL_SECONDS
 
-    async def drive(client: int) -> None:
-        connection = await Connection.open(server.port)
-        sent = 0
+    def writes(client: int) -> Iterator[bytes]:
         while time.perf_counter() < stop:
-            sent += 1
-            body = f"[[{START_MS / 1000 + sent},{client * 1000 + sent}]]".encode()
-            begun = time.perf_counter()
-            status, answer = await connection.send(
-                "PUT", f"/kv/small/{client}", body, "application/json"
-            )
-            latencies.append(time.perf_counter() - begun)
-            assert status == 200, answer
-        status, answer = await connection.send(
-            "GET", f"/kv/small/{client}?start=0", b"", "text/plain"
-        )
-        points: list[Any] = json.loads(answer)["points"]
-        assert len(points) == sent, (len(points), sent)
-        assert points[-1][1] == client * 1000 + sent
+            sent[client] += 1
+            n = sent[client]
+            body = f"[[{START_MS / 1000 + n},{client * 1000 + n}]]".encode()
+            yield request("PUT", f"/kv/small/{client}", body, "Content-Type: application/json\r\n")
 
-    begun = time.perf_counter()
-    await asyncio.gather(*(drive(i) for i in range(CLIENTS)))
-    took = sorted(latencies)
+    cpu, begun = server.cpu_s(), time.perf_counter()
+    took = sorted(drive(server.port, CLIENTS, writes, {200}))
+    wall, cpu = time.perf_counter() - begun, server.cpu_s() - cpu
+    for client in range(CLIENTS):
+        points: list[Any] = json.loads(server.get(f"/kv/small/{client}?start=0"))["points"]
+        assert len(points) == sent[client], (len(points), sent[client])
+        assert points[-1][1] == client * 1000 + sent[client]
     return {
-        "acks_per_s": len(took) / (time.perf_counter() - begun),
+        "acks_per_s": len(took) / wall,
+        "server_cpu_us_per_ack": cpu / len(took) * 1e6,
         "ack_p50_ms": took[len(took) // 2] * 1e3,
         "ack_p99_ms": took[int(len(took) * 0.99)] * 1e3,
     }
@@ -175,7 +171,7 @@ def measure() -> dict[str, Any]:
         figures: dict[str, Any] = {"bulk": asyncio.run(bulk(server, bodies))}
         check_bulk(server, BODIES)
         disk += disk_sync_ms(str(server.data))
-        figures["small"] = asyncio.run(small(server))
+        figures["small"] = small(server)
         disk += disk_sync_ms(str(server.data))
         disk.sort()
         figures["disk"] = {

@@ -52,6 +52,11 @@ async def write(node: Node, exchange: Exchange) -> Answer:
     body = await node.ingest.body(exchange)
     encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
     now = database.now_ticks()
+    if not encoding and len(body) <= node.ingest.body_bytes_max:
+        from tsdb.parse.points_json import PointsBody
+
+        plain = PointsBody(body, key, database.resolution, now)
+        return answer_of(await node.ingest.write(database, plain, len(body), ack))
 
     def parse() -> Parsed:
         from tsdb.parse import compression, points_json

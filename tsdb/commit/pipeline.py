@@ -17,8 +17,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
+
+import numpy as np
 
 from tsdb import limits
 from tsdb.batch import Parsed, SeriesDefinitions, U32s
@@ -28,6 +30,7 @@ from tsdb.commit.request import Ack, Request, Written
 from tsdb.engine.engine import Engine, definitions_only
 from tsdb.errors import StorageFailed, TSDBError, Unavailable
 from tsdb.log.protocol import Log
+from tsdb.parse.points_json import PointsBody, parse_together
 
 GROUP_BYTES = 2 << 20  # decoded bytes prepared at once: bounds latency behind big bodies
 SMALL_BYTES = 4 << 10  # requests up to this are admitted together
@@ -48,7 +51,11 @@ class Pipeline:
         self._on_failure = on_failure
         self._waiting: deque[Request] = deque()
         self._prepared: deque[list[Pending]] = deque()
-        self._changed = threading.Condition()
+        # One lock, three sorts of waiters: who waits is woken only by what it waits for.
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)  # the gate waits
+        self._ready = threading.Condition(self._lock)  # the writer waits
+        self._settled = threading.Condition(self._lock)  # `quiet` and `_fail` wait
         self._queued_bytes = 0
         self._preparing = False  # the gate is between taking requests and handing them on
         self._committing = False  # the writer is between taking entries and answering them
@@ -75,44 +82,61 @@ class Pipeline:
 
     def submit(self, request: Request) -> None:
         """Queue a request. Raises Unavailable or StorageFailed at once when it cannot be taken."""
-        with self._changed:
-            if self._failed is not None:
-                raise self._failed
-            if self._closing:
-                raise Unavailable("the database is closed", code="closed")
-            if self._waiting and self._queued_bytes + request.size_bytes > limits.QUEUE_BYTES_MAX:
-                raise Unavailable(
-                    f"{self._queued_bytes:,} bytes wait for the log "
-                    f"(limit QUEUE_BYTES_MAX = {limits.QUEUE_BYTES_MAX:,}): retry",
-                    code="busy",
-                )
-            self._queued_bytes += request.size_bytes
-            self._waiting.append(request)
-            self._changed.notify_all()
+        with self._lock:
+            self._queue(request)
+            self._arrived.notify()
+
+    def submit_many(self, requests: Sequence[Request]) -> None:
+        """Queue requests in this order; one that cannot be taken is answered with the error."""
+        refused: list[tuple[Request, TSDBError]] = []
+        with self._lock:
+            for request in requests:
+                try:
+                    self._queue(request)
+                except TSDBError as error:
+                    refused.append((request, error))
+            self._arrived.notify()
+        for request, reason in refused:
+            request.done(reason)
+
+    def _queue(self, request: Request) -> None:
+        if self._failed is not None:
+            raise self._failed
+        if self._closing:
+            raise Unavailable("the database is closed", code="closed")
+        if self._waiting and self._queued_bytes + request.size_bytes > limits.QUEUE_BYTES_MAX:
+            raise Unavailable(
+                f"{self._queued_bytes:,} bytes wait for the log "
+                f"(limit QUEUE_BYTES_MAX = {limits.QUEUE_BYTES_MAX:,}): retry",
+                code="busy",
+            )
+        self._queued_bytes += request.size_bytes
+        self._waiting.append(request)
 
     def close(self) -> None:
         """Commit what waits, then stop both threads. Idempotent."""
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
+            self._arrived.notify()
         for thread in self._threads:
             thread.join()
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
         """Hold all writes: inside, none is being prepared, waits for the log or is applied."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._quiet)
+        with self._lock:
+            self._settled.wait_for(lambda: not self._quiet)
             self._quiet = True
-            self._changed.wait_for(
+            self._settled.wait_for(
                 lambda: not (self._preparing or self._prepared or self._committing)
             )
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._quiet = False
-                self._changed.notify_all()
+                self._arrived.notify()
+                self._settled.notify_all()
 
     def forget(self, refs: U32s) -> None:
         """Drop series without points from the index. Only inside `quiet`."""
@@ -123,12 +147,12 @@ class Pipeline:
 
     def _prepare_forever(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(self._may_prepare)
+            with self._lock:
+                self._arrived.wait_for(self._may_prepare)
                 taken = self._take()
                 if not taken:
                     self._gate_done = True
-                    self._changed.notify_all()
+                    self._ready.notify()
                     return
                 self._preparing = True
                 repeated, self._unlogged = self._unlogged, []
@@ -139,12 +163,12 @@ class Pipeline:
                 self._tell(error)
                 failure = StorageFailed(f"internal error: {type(error).__name__}")
                 self.latch(failure)
-                for request in taken:
-                    self._answer(request, failure)
-            with self._changed:
+                self._answer_all([(request, failure) for request in taken])
+            with self._lock:
                 self._preparing = False
                 self._prepared.append(entries)
-                self._changed.notify_all()
+                self._ready.notify()
+                self._settled.notify_all()
 
     def _may_prepare(self) -> bool:
         if self._recovering or self._quiet:
@@ -163,36 +187,60 @@ class Pipeline:
         assembly = Assembly(self._engine.resolution)
         if repeated:
             assembly.add(definitions_only(joined_definitions(repeated)), [])
-        small: list[tuple[Request, Parsed]] = []
+        small: list[Request] = []
         for request in requests:
-            parsed = None if request.parse is None else self._parsed(request, request.parse)
-            if parsed is not None and request.size_bytes <= SMALL_BYTES:
-                small.append((request, parsed))
+            if request.parse is not None and request.size_bytes <= SMALL_BYTES:
+                small.append(request)
                 continue
-            self._admit_together(small, assembly)
+            self._admit_small(small, assembly)
             small.clear()
-            if parsed is not None:
-                self._admit(request, parsed, assembly)
-            elif request.parse is None:
+            if request.parse is None:
                 assembly.add_control(request)
-        self._admit_together(small, assembly)
+            else:
+                parsed = self._parsed(request, request.parse)
+                if parsed is not None:
+                    self._admit(request, parsed, assembly)
+        self._admit_small(small, assembly)
         return assembly.finish()
 
-    def _admit_together(self, small: list[tuple[Request, Parsed]], assembly: Assembly) -> None:
+    def _admit_small(self, small: list[Request], assembly: Assembly) -> None:
         """Many small requests cost one look at the index, if nothing in them needs another."""
-        if len(small) > 1:
-            batch = None
-            try:
-                batch = self._gate.admit_together([parsed for _, parsed in small])
-            except Exception as error:  # one by one, it fails the request that it is about
-                self._tell(error)
-            if batch is not None:
-                for request, parsed in small:
-                    request.points = parsed.columns.points
-                assembly.add(batch, [request for request, _ in small])
-                return
-        for request, parsed in small:
+        bodies = [request.parse for request in small if isinstance(request.parse, PointsBody)]
+        together = len(bodies) == len(small) > 1
+        joint = self._attempt(lambda: parse_together(bodies)) if together else None
+        if joint is not None and self._admit_together(small, [joint], assembly):
+            return
+        pairs = [(r, self._parsed(r, r.parse)) for r in small if r.parse is not None]
+        known = [(request, parsed) for request, parsed in pairs if parsed is not None]
+        owners, parts = [request for request, _ in known], [parsed for _, parsed in known]
+        if len(known) > 1 and self._admit_together(owners, parts, assembly):
+            return
+        for request, parsed in known:
             self._admit(request, parsed, assembly)
+
+    def _admit_together(
+        self, owners: list[Request], parsed: list[Parsed], assembly: Assembly
+    ) -> bool:
+        """Whether it could be done. `parsed`: one for each owner, or one with a run for each."""
+        batch = self._attempt(lambda: self._gate.admit_together(parsed))
+        if batch is None:
+            return False
+        if len(parsed) == len(owners):
+            points = [part.columns.points for part in parsed]
+        else:
+            points = np.diff(batch.columns.offsets).tolist()
+        for request, count in zip(owners, points, strict=True):
+            request.points = count
+        assembly.add(batch, list(owners))
+        return True
+
+    def _attempt(self, shortcut: Callable[[], T]) -> T | None:
+        """A step for many requests; where it fails, the long way fails the right one."""
+        try:
+            return shortcut()
+        except Exception as error:
+            self._tell(error)
+            return None
 
     def _parsed(self, request: Request, parse: Callable[[], Parsed]) -> Parsed | None:
         """What the request says; None after answering one that says nothing we understand."""
@@ -230,22 +278,23 @@ class Pipeline:
     def _commit_forever(self) -> None:
         unmarked = False
         while True:
-            with self._changed:
+            with self._lock:
                 timeout = limits.IDLE_MARK_MS / 1000 if unmarked else None
-                self._changed.wait_for(lambda: self._prepared or self._gate_done, timeout)
+                self._ready.wait_for(lambda: self._prepared or self._gate_done, timeout)
                 entries = [entry for group in self._prepared for entry in group]
                 idle = not self._prepared
                 self._prepared.clear()
                 self._committing = bool(entries)
-                self._changed.notify_all()
+                self._arrived.notify()
+                self._settled.notify_all()
                 if idle and self._gate_done:
                     return
             if entries:
                 self._commit(entries)
                 unmarked = True
-                with self._changed:
+                with self._lock:
                     self._committing = False
-                    self._changed.notify_all()
+                    self._settled.notify_all()
             elif idle and self._failed is None:
                 unmarked = False
                 self._guarded(self._log.mark, [])
@@ -264,9 +313,13 @@ class Pipeline:
         touched = self._guarded(lambda: self._apply(entries, seqs), entries)
         if touched is None:
             return
-        for entry, seq, series in zip(entries, seqs, touched, strict=True):
-            for request in entry.requests:
-                self._answer(request, _written(request, seq, sync, series))
+        self._answer_all(
+            [
+                (request, _written(request, seq, sync, series))
+                for entry, seq, series in zip(entries, seqs, touched, strict=True)
+                for request in entry.requests
+            ]
+        )
 
     def _apply(self, entries: list[Pending], seqs: list[int]) -> list[int]:
         touched = []
@@ -297,7 +350,7 @@ class Pipeline:
 
     def latch(self, error: StorageFailed) -> None:
         """Refuse all writes from now on: what the disk holds is unknown."""
-        with self._changed:
+        with self._lock:
             first = self._failed is None
             self._failed = self._failed or error
         if first:
@@ -313,28 +366,32 @@ class Pipeline:
 
     def _fail(self, entries: list[Pending], error: TSDBError) -> None:
         """Fail `entries` and all that was prepared on top of them; keep their definitions."""
-        with self._changed:
+        with self._lock:
             self._recovering = True
-            self._changed.wait_for(lambda: not self._preparing)
+            self._settled.wait_for(lambda: not self._preparing)
             lost = entries + [entry for group in self._prepared for entry in group]
             self._prepared.clear()
             definitions = [e.batch.definitions for e in lost if e.batch is not None]
             self._unlogged += [d for d in definitions if d.count]
             self._recovering = False
-            self._changed.notify_all()
-        for request in (r for e in lost for r in e.requests):
-            self._answer(request, error)
+            self._arrived.notify()
+            self._settled.notify_all()
+        self._answer_all([(request, error) for e in lost for request in e.requests])
 
     def _answer(self, request: Request, outcome: Written | TSDBError) -> None:
-        with self._changed:
-            if request.answered:
-                return
-            request.answered = True
-            self._queued_bytes -= request.size_bytes
-        try:
-            request.done(outcome)
-        except Exception as error:  # this caller is gone; others wait for the same thread
-            self._tell(error)
+        self._answer_all([(request, outcome)])
+
+    def _answer_all(self, outcomes: Sequence[tuple[Request, Written | TSDBError]]) -> None:
+        with self._lock:
+            due = [pair for pair in outcomes if not pair[0].answered]
+            for request, _ in due:
+                request.answered = True
+                self._queued_bytes -= request.size_bytes
+        for request, outcome in due:
+            try:
+                request.done(outcome)
+            except Exception as error:  # this caller is gone; others wait for the same thread
+                self._tell(error)
 
 
 def _seqs(entries: list[Pending], last_seq: int) -> list[int]:

@@ -109,6 +109,10 @@ class Database:
         """
         self._pipeline().submit(Request(done=done, ack=ack, size_bytes=size_bytes, parse=parse))
 
+    def submit_many(self, requests: Sequence[Request]) -> None:
+        """Queue writes in this order; each hears through its `done`, also when it is refused."""
+        self._pipeline().submit_many(requests)
+
     def delete(self, selector: Selector, start: int = INT64_MIN, end: int = INT64_MAX) -> int:
         """Delete points of matching series from start to end, inclusive; returns the series hit.
 

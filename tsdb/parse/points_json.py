@@ -11,10 +11,15 @@ A bare value is a point at now. Values are as in `tsdb.parse.json_lines`, null i
 All or nothing: a body of one series is small, and who wrote it by hand wants to be told. The
 error names the point, counted from 1.
 
-Price: 40 ns a point of numbers in the kernels; 2 µs a point with anything else in the body.
+Price: 40 ns a point of numbers in the kernels, 15 µs a body, 2 µs when many bodies of numbers are
+read together; 2 µs a point with anything else in the body.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -26,13 +31,28 @@ from tsdb.parse import json_text, times
 from tsdb.parse.json_columns import JsonColumns
 from tsdb.parse.json_text import Item, Number, Object
 from tsdb.parse.kernels import json_text as kernels
+from tsdb.parse.kernels.decimal import PAD_BYTES
 from tsdb.parse.text_buffer import padded
 
-__all__ = ["FORM", "one_run", "parse", "slow_points"]
+__all__ = ["FORM", "PointsBody", "one_run", "parse", "parse_together", "slow_points"]
 
 FORM = "canonical"
 END_MARK = 0
 POINT_BYTES_MIN = len("[0,0],")
+_GAP = bytes(PAD_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class PointsBody:
+    """A body that is not parsed yet: alone by calling it, or with others by `parse_together`."""
+
+    body: bytes
+    key: bytes
+    resolution: Resolution
+    now_ticks: int
+
+    def __call__(self) -> Parsed:
+        return parse(self.body, self.key, self.resolution, self.now_ticks)
 
 
 def parse(body: bytes, key: bytes, resolution: Resolution, now_ticks: int) -> Parsed:
@@ -48,6 +68,18 @@ def parse(body: bytes, key: bytes, resolution: Resolution, now_ticks: int) -> Pa
             value=limits.POINTS_PER_REQUEST_MAX,
         )
     return one_run(key, *points)
+
+
+def parse_together(bodies: Sequence[PointsBody]) -> Parsed | None:
+    """Small bodies as one: run i is body i. None unless all are pairs of numbers, none empty."""
+    columns = _pairs([b.body for b in bodies], times.decimal_exponent(bodies[0].resolution))
+    if columns is None or not np.diff(columns.offsets).all():
+        return None
+    ends = np.array(list(accumulate(len(b.key) for b in bodies)), np.int64)
+    starts = np.zeros_like(ends)
+    starts[1:] = ends[:-1]
+    keys = padded(b"".join([b.key for b in bodies]), END_MARK)
+    return Parsed(FORM, keys, starts, ends, columns, bytes)
 
 
 def one_run(key: bytes, timestamps: I64s, value_bits: U64s) -> Parsed:
@@ -96,10 +128,26 @@ def _fast_points(body: bytes, scale: int) -> tuple[I64s, U64s] | None:
             return None
         columns = filling.columns()
         return columns.timestamps, columns.values.view(np.uint64)
-    size = min(limits.POINTS_PER_REQUEST_MAX, len(body) // POINT_BYTES_MIN + 1)
+    found = _pairs([body], scale)
+    return None if found is None else (found.timestamps, found.values.view(np.uint64))
+
+
+def _pairs(bodies: Sequence[bytes], scale: int) -> Columns | None:
+    """Run i: the points of body i. None when one of them is not for the kernel."""
+    text = _GAP.join(bodies)
+    places = np.empty((len(bodies), 2), np.int64)
+    places[:, 1] = list(accumulate(len(body) + PAD_BYTES for body in bodies))
+    places[:, 1] -= PAD_BYTES
+    places[0, 0] = 0
+    places[1:, 0] = places[:-1, 1] + PAD_BYTES
+    size = min(limits.POINTS_PER_REQUEST_MAX, len(text) // POINT_BYTES_MIN + len(bodies))
     timestamps, values = np.empty(size, np.int64), np.empty(size, np.uint64)
-    points = kernels.pairs(padded(body, END_MARK), len(body), scale, timestamps, values)
-    return None if points < 0 else (timestamps[:points], values[:points])
+    offsets = np.zeros(len(bodies) + 1, np.int64)
+    data = padded(text, END_MARK)
+    if kernels.pairs(data, places.ravel(), scale, timestamps, values, offsets) < len(bodies):
+        return None
+    points = int(offsets[-1])
+    return Columns(offsets, timestamps[:points], values[:points].view(np.float64))
 
 
 def _pair(i: int, item: Item) -> tuple[Item, Item]:

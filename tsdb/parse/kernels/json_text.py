@@ -48,6 +48,7 @@ STALE_BITS = U(0x7FF0000000000002)
 _OUT_BYTES = types.Array(types.uint8, 1, "C")
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_INT64S = types.Array(types.int64, 1, "C")
+_INT64S = types.Array(types.int64, 1, "C", readonly=True)
 _OUT_WORDS = types.Array(types.uint64, 1, "C")
 
 
@@ -348,14 +349,13 @@ def lines(
     return status
 
 
-@kernel(types.int64(_BYTES, types.int64, types.int64, _OUT_INT64S, _OUT_WORDS))
-def pairs(data, size, scale, timestamps, values):
-    """One array [[timestamp, value], ...]: its points, or -1 when the slow twin has to read it."""
-    p = skip_space(data, 0, True)
+@hot
+def array_of_pairs(data, start, size, scale, timestamps, values, count):
+    """Points of one array, put behind the first `count`; how many there are then, or -1."""
+    p = skip_space(data, start, True)
     if decimal.byte(data, p) != 91:
         return -1
     p = skip_space(data, p + 1, True)
-    count = 0
     more = decimal.byte(data, p) != 93
     if not more:
         p += 1
@@ -382,3 +382,20 @@ def pairs(data, size, scale, timestamps, values):
     if p < 0 or skip_space(data, p, True) < size:
         return -1
     return count
+
+
+@kernel(types.int64(_BYTES, _INT64S, types.int64, _OUT_INT64S, _OUT_WORDS, _OUT_INT64S))
+def pairs(data, bodies, scale, timestamps, values, offsets):
+    """Arrays [[timestamp, value], ...]: how many of them are read.
+
+    Body i is at `bodies[2 * i]:bodies[2 * i + 1]`, END_MARK behind it; its points go to
+    `offsets[i]:offsets[i + 1]`. It ends before the first body that the slow twin has to read.
+    """
+    for i in range(bodies.size // 2):
+        end = array_of_pairs(
+            data, bodies[2 * i], bodies[2 * i + 1], scale, timestamps, values, offsets[i]
+        )
+        if end < 0:
+            return i
+        offsets[i + 1] = end
+    return bodies.size // 2
