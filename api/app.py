@@ -69,6 +69,9 @@ class Application:
             LOG.error("internal_error", **_facts(exchange), exc_info=error)
             await _say(exchange, errors.internal())
         self._note(exchange, time.perf_counter() - began)
+        # The circles that hold each other: else a request stays in memory until the collector runs.
+        del scope["exchange"]
+        scope.pop("answer_whole", None)
 
     async def _respond(self, exchange: Exchange) -> None:
         scope = exchange.scope

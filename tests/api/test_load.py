@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import http.client
 import json
@@ -186,3 +187,24 @@ def test_writes_that_wait_together_wake_the_loop_together(
                 thread.join(WAIT_S)
         assert ingest.wake_ups - before <= 10
         assert len(server.get("/kv").json["keys"]) == 41
+
+
+def test_a_write_leaves_nothing_to_the_garbage_collector(server: Any) -> None:
+    """Requests that hold each other in a circle stay in memory until the collector finds them."""
+    wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
+
+    def write(n: int) -> None:
+        wire.request("PUT", "/kv/litter", json.dumps([[T + n, n]]).encode())
+        assert wire.getresponse().read()
+
+    write(0)
+    gc.collect()
+    gc.disable()
+    try:
+        for n in range(1, 101):
+            write(n)
+        left = gc.collect()
+    finally:
+        gc.enable()
+        wire.close()
+    assert left < 100, f"{left / 100:g} objects a request"

@@ -350,8 +350,9 @@ def lines(
 
 
 @hot
-def array_of_pairs(data, start, size, scale, timestamps, values, count):
+def array_of_pairs(data, place, scale, timestamps, values, count):
     """Points of one array, put behind the first `count`; how many there are then, or -1."""
+    start, size = place
     p = skip_space(data, start, True)
     if decimal.byte(data, p) != 91:
         return -1
@@ -392,9 +393,8 @@ def pairs(data, bodies, scale, timestamps, values, offsets):
     `offsets[i]:offsets[i + 1]`. It ends before the first body that the slow twin has to read.
     """
     for i in range(bodies.size // 2):
-        end = array_of_pairs(
-            data, bodies[2 * i], bodies[2 * i + 1], scale, timestamps, values, offsets[i]
-        )
+        place = bodies[2 * i], bodies[2 * i + 1]
+        end = array_of_pairs(data, place, scale, timestamps, values, offsets[i])
         if end < 0:
             return i
         offsets[i + 1] = end
