@@ -30,6 +30,14 @@ POINTS_PER_REQUEST_MAX = 1_000_000
 SERIES_MAX = 2_000_000
 """Active series of one database by default: about 1.2 GB of labels and index at 600 B a series."""
 
+# --- beside points ------------------------------------------------------------------------
+FAMILIES_MAX = 100_000
+"""Metric families whose type and help are kept; ten times what large installations have."""
+HELP_BYTES_MAX = 4 * KIB
+"""Help of one family; longer text is cut, for people read it."""
+EXEMPLARS_MAX = 100_000
+"""Exemplars kept, the oldest go first; Prometheus' own default."""
+
 # --- requests -----------------------------------------------------------------------------
 BODY_BYTES_MAX = 32 * MIB
 """Decoded body. The encoded one may be at most `BODY_ENCODED_BYTES_MAX`."""
@@ -67,6 +75,28 @@ BODY_DISCARD_BYTES_MAX = 128 * MIB
 """Bytes of a refused request that are read and thrown away before its connection is cut."""
 WRITE_STALL_S = 30
 """A client that takes none of its answer for this long is cut off."""
+LOGINS_FAILED_PER_MINUTE_MAX = 20
+"""Wrong passwords or tokens from one address (an IPv6 /64); then 429. Known clients go on."""
+LOGINS_WAITING_MAX = 32
+"""Passwords that wait to be checked, 65 ms each at bcrypt's cost 10; past it 429."""
+LOGINS_KNOWN_MAX = 4_096
+"""Credentials found right that are remembered, 300 B each; the oldest is checked again."""
+LOGIN_ADDRESSES_MAX = 10_000
+"""Addresses whose failed logins are remembered, 250 B each."""
+BCRYPT_COST_MAX = 16
+"""Each step doubles the time of a check: 4 s at 16."""
+WEB_CONFIG_BYTES_MAX = 1 * MIB
+"""The file of accounts and certificates: about 10,000 accounts."""
+LISTENER_LINE_BYTES_MAX = 64 * KIB
+"""One line of Graphite or OpenTSDB on a port of its own: twice the largest name of a series."""
+LISTENER_PENDING_BYTES_MAX = 1 * MIB
+"""Read from one such connection while its last lines are written; then it is not read on."""
+LISTENER_BYTES_MAX = 64 * MIB
+"""The same for all connections of a port together."""
+LISTENER_DATAGRAM_BYTES_MAX = 8 * MIB
+"""UDP lines that wait for a write under way; what comes then is dropped and counted."""
+LISTENER_IDLE_S = 3600
+"""Silence on such a connection before it is cut: its sender may lose what it sends next."""
 READS_MAX = 64
 """Reads under way, waiting or being sent; past it readers get 503 + Retry-After."""
 PIECE_BYTES = 128 * KIB

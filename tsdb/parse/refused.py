@@ -36,6 +36,15 @@ class Refused:
                 value=limits.LINES_REFUSED_MAX,
             )
 
+    @property
+    def more(self) -> int:
+        """How many there are beyond those that `told` holds."""
+        return self.count - len(self._sentences)
+
+    def told(self) -> tuple[str, ...]:
+        """The first sentences, for `Parsed.skipped` beside `Parsed.skipped_more`."""
+        return tuple(self._sentences)
+
     def sentences(self) -> tuple[str, ...]:
         more = self.count - len(self._sentences)
         if not more:
