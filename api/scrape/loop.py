@@ -1,0 +1,259 @@
+"""One target's life: asked at its turn of every interval until it is no more.
+
+    in   a target, the way to write
+    out  writes; and the state that /api/v1/targets shows
+
+Turns lie on a grid of the clock, shifted by a hash of the target: the same after every restart,
+and spread evenly over the interval. A scrape that begins within ALIGN_MS of its turn is stamped
+with the turn itself: evenly spaced timestamps cost a bit each, uneven ones ten. A turn that comes
+while the one before is still under way is left out.
+
+A new configuration is taken over at the next turn, so that a target that stays has no gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from api.logs import LOG
+from api.scrape.config import Job
+from api.scrape.connection import ScrapeFailed
+from api.scrape.fetch import Fetched, Fetcher, Room
+from api.scrape.harvest import Harvest, Memory, Moment
+from api.scrape.targets import Target
+from tsdb.batch import Parsed
+from tsdb.codec.resolution import Resolution
+from tsdb.errors import InvalidInput, StorageFailed, TSDBError, Unavailable
+
+if TYPE_CHECKING:
+    from tsdb.commit.request import Written
+
+__all__ = ["Health", "TargetLoop", "Writer"]
+
+ALIGN_MS = 10  # a busy event loop is late by some milliseconds
+ALIGN_SHARE = 100  # never by more than this part of the interval
+SMALL_BYTES = 4 << 10  # what a write without a body is taken to hold
+RETRY_S = 0.1
+AFTERWARDS = 1.1  # intervals after the last turn in which a target may come back
+
+
+class Writer(Protocol):
+    """The database, as scrapes see it."""
+
+    @property
+    def resolution(self) -> Resolution: ...
+
+    def write(self, parse: Callable[[], Parsed], size_bytes: int) -> Awaitable[Written]: ...
+
+    def parser(
+        self, fetched: Fetched, job: Job, ticks: int, bytes_max: int
+    ) -> Callable[[], Parsed]: ...
+
+
+@dataclass(slots=True)
+class Health:
+    """How the last scrape went. `up` is None before the first."""
+
+    up: bool | None = None
+    error: str = ""
+    at_ms: int = 0
+    took_s: float = 0.0
+
+
+class TargetLoop:
+    """Made, started and ended on the event loop. Raises InvalidInput where it can never work."""
+
+    def __init__(
+        self, job: Job, target: Target, writer: Writer, *, body_bytes_max: int, room: Room
+    ) -> None:
+        self.job = job
+        self.target = target
+        self.health = Health()
+        self.forbidden = ""  # why it is not asked at all: too many targets in its job
+        self.memory = Memory(job, target)
+        self._writer = writer
+        self._room = room
+        self._body_bytes_max = body_bytes_max
+        self._fetcher = self._new_fetcher(job, target)
+        self._next: tuple[Job, Target] | None = None
+        self._changed = asyncio.Event()
+        self._ending = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, others: Callable[[], Iterable[Memory]]) -> asyncio.Task[None]:
+        """Begin; `others` are the targets there are when this one ends."""
+        self._task = asyncio.create_task(self._run(others), name=f"scrape {self.target.url}")
+        return self._task
+
+    def reconfigure(self, job: Job, target: Target) -> None:
+        """From the next turn on. Raises InvalidInput, and then nothing changes."""
+        if (job, target) != (self.job, self.target):
+            self._new_fetcher(job, target)
+            Memory(job, target)
+        self._next = (job, target)
+        if target.interval_ms != self.target.interval_ms:
+            self._changed.set()
+
+    def end(self) -> None:
+        """The target is no more: its series get stale markers, later."""
+        self._ending = True
+        self._changed.set()
+
+    def revive(self) -> bool:
+        """The target is back before its markers were written; False if it is too late."""
+        if self._task is None or self._task.done() or not self._ending:
+            return False
+        self._ending = False
+        self._changed.set()
+        return True
+
+    def _new_fetcher(self, job: Job, target: Target) -> Fetcher:
+        return Fetcher(job, target, body_bytes_max=self._body_bytes_max, room=self._room)
+
+    async def _run(self, others: Callable[[], Iterable[Memory]]) -> None:
+        try:
+            await self._live(others)
+        finally:
+            self._fetcher.close()
+
+    async def _live(self, others: Callable[[], Iterable[Memory]]) -> None:
+        turn_ms = _next_turn(self.target, _now_ms())
+        while True:
+            ending = self._ending
+            back_ms = int(self.target.interval_ms * AFTERWARDS) if ending else 0
+            if await self._changed_before(turn_ms + back_ms):
+                self._changed.clear()
+                if not self._ending:
+                    self._take_over()
+                    turn_ms = _next_turn(self.target, _now_ms())
+            elif ending:
+                await self._write_end(turn_ms, others)
+                return
+            else:
+                self._take_over()
+                await self._scrape(_aligned(turn_ms, _now_ms(), self.target.interval_ms))
+                turn_ms = _next_turn(self.target, max(_now_ms(), turn_ms))
+
+    async def _changed_before(self, until_ms: int) -> bool:
+        """Wait until then, or until something changed: whether it did."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout((until_ms - time.time() * 1_000) / 1_000):
+                await self._changed.wait()
+        return self._changed.is_set()
+
+    def _take_over(self) -> None:
+        if self._next is None:
+            return
+        (job, target), self._next = self._next, None
+        if (job, target) == (self.job, self.target):
+            return
+        self._fetcher.close()
+        self._fetcher = self._new_fetcher(job, target)
+        self.memory = self.memory.reconfigured(job, target)
+        self.job, self.target = job, target
+
+    async def _scrape(self, at_ms: int) -> None:
+        began = time.perf_counter()
+        memory = self.memory
+        fetched = await self._fetched()
+        harvests: list[Harvest] = []
+
+        def took_s() -> float:
+            return time.perf_counter() - began
+
+        def parse() -> Parsed:
+            ticks = self._ticks(at_ms)
+            if isinstance(fetched, str):
+                harvests[:] = [memory.failed(fetched, Moment(ticks, took_s, -1))]
+            else:
+                body = self._writer.parser(fetched, memory.job, ticks, self._body_bytes_max)
+                moment = Moment(ticks, took_s, len(fetched.body))
+                harvests[:] = [memory.succeeded(body, moment)]
+            return harvests[0].parsed
+
+        size_bytes = 0 if isinstance(fetched, str) else len(fetched.body)
+        error = await self._written(parse, max(SMALL_BYTES, size_bytes))
+        for harvest in harvests:
+            if not error:
+                memory.commit(harvest)
+                error = harvest.error
+            if harvest.refused:
+                self._complain("scrape_incomplete", len(harvest.refused), harvest.refused[0])
+        self._note(at_ms, took_s(), error)
+
+    async def _fetched(self) -> Fetched | str:
+        """The answer, or why there is none."""
+        if self.forbidden:
+            return self.forbidden
+        try:
+            async with asyncio.timeout(self.target.timeout_ms / 1_000):
+                return await self._fetcher.fetch()
+        except TimeoutError:
+            return f"no answer within {self.target.timeout_ms / 1_000:g} s"
+        except ScrapeFailed as failure:
+            return str(failure)
+
+    async def _written(self, parse: Callable[[], Parsed], size_bytes: int) -> str:
+        """Write; what kept it from being written, if something did."""
+        deadline = time.monotonic() + self.target.interval_ms / 1_000 / 2
+        while True:
+            try:
+                written = await self._writer.write(parse, size_bytes)
+            except Unavailable as error:
+                if error.code != "busy" or time.monotonic() > deadline:
+                    return f"not written: {error}"
+                await asyncio.sleep(RETRY_S)
+            except TSDBError as error:
+                return f"not written: {error}"
+            else:
+                if written.refused_count:
+                    first = written.refused[0] if written.refused else ""
+                    self._complain("scrape_refused", written.refused_count, first)
+                return ""
+
+    async def _write_end(self, turn_ms: int, others: Callable[[], Iterable[Memory]]) -> None:
+        memory = self.memory
+
+        def parse() -> Parsed:
+            return memory.ended(self._ticks(turn_ms), [m for m in others() if m is not memory])
+
+        try:
+            await self._writer.write(parse, SMALL_BYTES)
+        except (InvalidInput, Unavailable, StorageFailed) as error:
+            LOG.warning("scrape_end_not_written", target=self.target.url, error=str(error))
+
+    def _ticks(self, at_ms: int) -> int:
+        return at_ms * self._writer.resolution.ticks_per_s // 1_000
+
+    def _complain(self, event: str, refused: int, first: str) -> None:
+        LOG.warning(event, target=self.target.url, refused=refused, first=first)
+
+    def _note(self, at_ms: int, took_s: float, error: str) -> None:
+        before = self.health
+        self.health = Health(not error, error, at_ms, took_s)
+        if error and error != before.error:
+            LOG.warning("scrape_failed", target=self.target.url, job=self.job.name, error=error)
+        elif not error and before.up is False:
+            LOG.info("scrape_recovered", target=self.target.url, job=self.job.name)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _next_turn(target: Target, after_ms: int) -> int:
+    """The first turn later than `after_ms`."""
+    interval_ms = target.interval_ms
+    offset_ms = target.spread % interval_ms
+    return (after_ms - offset_ms) // interval_ms * interval_ms + offset_ms + interval_ms
+
+
+def _aligned(turn_ms: int, now_ms: int, interval_ms: int) -> int:
+    late_ms = now_ms - turn_ms
+    tolerated_ms = min(ALIGN_MS, max(1, interval_ms // ALIGN_SHARE))
+    return turn_ms if 0 <= late_ms <= tolerated_ms else now_ms
