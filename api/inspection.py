@@ -26,6 +26,7 @@ from tsdb.block import manifest as manifests
 from tsdb.block.manifest import Manifest
 from tsdb.block.reader import Block
 from tsdb.block.verify import verify as verify_block
+from tsdb.engine.annotations import read_annotations
 from tsdb.engine.folders import BLOCKS, INDEX, QUARANTINE, WAL
 from tsdb.errors import CorruptionError
 from tsdb.index import store as index_store
@@ -141,6 +142,16 @@ def verify(
             errors += index_store.verify_index(files, directory / INDEX / name)
         except FileNotFoundError:
             errors.append(CorruptionError(directory / INDEX / name, 0, "the file is missing"))
+    if manifest.annotations is not None:
+        on_file(manifest.annotations, 0)
+        looked_at += 1
+        path = directory / INDEX / manifest.annotations
+        try:
+            read_annotations(files, path)
+        except FileNotFoundError:
+            errors.append(CorruptionError(path, 0, "the file is missing"))
+        except CorruptionError as error:
+            errors.append(error)
     lines: list[str] = []
     for block in _blocks(files, directory, manifest, lines, errors):
         on_file(block.meta.name, block.meta.bytes)

@@ -31,7 +31,17 @@ from tsdb.codec.resolution import Resolution
 from tsdb.errors import CorruptionError, InvalidInput, NewerFormat
 from tsdb.vfs import TEMPORARY, Files, write_whole
 
-__all__ = ["Hole", "Manifest", "Tombstone", "check_absent", "damage", "load", "rebuild", "store"]
+__all__ = [
+    "ANNOTATIONS",
+    "Hole",
+    "Manifest",
+    "Tombstone",
+    "check_absent",
+    "damage",
+    "load",
+    "rebuild",
+    "store",
+]
 
 MAGIC = b"SBKMANIF"
 VERSION = 1
@@ -41,6 +51,7 @@ BYTES_MAX = 1 << 30
 INT64_MIN = -(2**63)
 _NAME = re.compile(r"MANIFEST-(\d{20})")
 _BLOCKS, _INDEX = "blocks", "index"
+ANNOTATIONS = "annotations-"  # how the names of such files in the index folder begin
 COPY = np.dtype(
     [
         ("magic", "S8"),
@@ -93,6 +104,7 @@ class Manifest:
     tombstones: tuple[Tombstone, ...]
     horizon: int
     holes: tuple[Hole, ...]
+    annotations: str | None = None  # file in the index folder: metadata and exemplars
 
     def __post_init__(self) -> None:
         assert len(self.database_id) == 16
@@ -147,6 +159,8 @@ def _plain(manifest: Manifest) -> dict[str, Any]:
     plain["blocks"] = [_plain_block(meta) for meta in manifest.blocks]
     plain["tombstones"] = [asdict(t) for t in manifest.tombstones]
     plain["holes"] = [asdict(h) for h in manifest.holes]
+    if manifest.annotations is None:
+        del plain["annotations"]
     return plain
 
 
@@ -242,6 +256,7 @@ def _manifest(plain: dict[str, Any]) -> Manifest:
         _whole_numbers(row, "first_seq", "last_seq")
     parts["tombstones"] = tuple(Tombstone(**t) for t in plain["tombstones"])
     parts["holes"] = tuple(Hole(**h) for h in plain["holes"])
+    assert isinstance(parts.get("annotations", ""), str), "annotations is no file name"
     return Manifest(**parts)
 
 
@@ -319,6 +334,7 @@ def rebuild(
         next_ref=max([base.next_ref, *(m.ref_max + 1 for m in blocks)]),
         blocks=blocks,
         index_files=_index_files(files, directory),
+        annotations=_annotations(files, directory),
         holes=(*base.holes, hole, *unreadable),
     )
 
@@ -392,6 +408,17 @@ def _header(files: Files, path: Path) -> Header:
 
 
 def _index_files(files: Files, directory: Path) -> tuple[str, ...]:
+    names = _names_in_index(files, directory)
+    return tuple(name for name in names if not name.startswith(ANNOTATIONS))
+
+
+def _annotations(files: Files, directory: Path) -> str | None:
+    """The newest of such files; its name ends in its seq."""
+    names = _names_in_index(files, directory)
+    return max((name for name in names if name.startswith(ANNOTATIONS)), default=None)
+
+
+def _names_in_index(files: Files, directory: Path) -> list[str]:
     folder = directory / _INDEX
     names = files.list(folder) if files.is_dir(folder) else []
-    return tuple(name for name in names if not name.endswith(TEMPORARY))
+    return [name for name in names if not name.endswith(TEMPORARY)]

@@ -9,12 +9,14 @@ checksum and one call of each kernel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tsdb.batch import Batch
+from tsdb.batch import Batch, Exemplar, FamilyMetadata
 from tsdb.codec.resolution import Resolution
 from tsdb.commit.gate import joined
 from tsdb.commit.request import Request
+from tsdb.log.annotations import encode_exemplars, encode_metadata
 from tsdb.log.control import Delete, Horizon, encode_delete, encode_horizon
 from tsdb.log.points import encode_points
 from tsdb.log.protocol import Kind
@@ -32,6 +34,8 @@ class Pending:
     batch: Batch | None = None
     delete: Delete | None = None
     horizon: Horizon | None = None
+    metadata: tuple[FamilyMetadata, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
 
 
 class Assembly:
@@ -43,6 +47,8 @@ class Assembly:
         self._batches: list[Batch] = []
         self._owners: list[Request] = []
         self._points = 0
+        self._metadata: dict[str, FamilyMetadata] = {}
+        self._exemplars: list[Exemplar] = []
 
     def add(self, batch: Batch, owners: list[Request]) -> None:
         """Points of `owners`, after all that was added before."""
@@ -64,8 +70,21 @@ class Assembly:
             pending = Pending(Kind.CONTROL, payload, [request], horizon=request.horizon)
         self._entries.append(pending)
 
+    def annotate(self, metadata: Sequence[FamilyMetadata], exemplars: Sequence[Exemplar]) -> None:
+        """What a request says beside its points; in the same group, so one sync is for both."""
+        self._metadata |= {family.family: family for family in metadata}
+        self._exemplars += exemplars
+
     def finish(self) -> list[Pending]:
         self._close_entry()
+        if self._metadata:
+            metadata = tuple(self._metadata.values())
+            payload = encode_metadata(metadata)
+            self._entries.append(Pending(Kind.METADATA, payload, [], metadata=metadata))
+        if self._exemplars:
+            exemplars = tuple(self._exemplars)
+            payload = encode_exemplars(exemplars)
+            self._entries.append(Pending(Kind.EXEMPLARS, payload, [], exemplars=exemplars))
         return self._entries
 
     def _close_entry(self) -> None:

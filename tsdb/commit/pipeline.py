@@ -27,6 +27,7 @@ from tsdb.batch import Parsed, SeriesDefinitions, U32s
 from tsdb.commit.assembly import Assembly, Pending
 from tsdb.commit.gate import Gate, joined_definitions
 from tsdb.commit.request import Ack, Request, Written
+from tsdb.engine.annotations import Announced
 from tsdb.engine.engine import Engine, definitions_only
 from tsdb.errors import StorageFailed, TSDBError, Unavailable
 from tsdb.log.protocol import Log
@@ -65,6 +66,7 @@ class Pipeline:
         self._gate_done = False
         self._failed: TSDBError | None = None
         self._unlogged: list[SeriesDefinitions] = []
+        self._announced = Announced(engine.annotations)
         self._threads = [
             threading.Thread(target=self._prepare_forever, name="gate", daemon=True),
             threading.Thread(target=self._commit_forever, name="writer", daemon=True),
@@ -222,7 +224,13 @@ class Pipeline:
         self, owners: list[Request], parsed: list[Parsed], assembly: Assembly
     ) -> bool:
         """Whether it could be done. `parsed`: one for each owner, or one with a run for each."""
-        batch = self._attempt(lambda: self._gate.admit_together(parsed))
+        batch = self._attempt(
+            lambda: (
+                None
+                if any(part.metadata or part.exemplars for part in parsed)
+                else self._gate.admit_together(parsed)
+            )
+        )
         if batch is None:
             return False
         if len(parsed) == len(owners):
@@ -265,6 +273,9 @@ class Pipeline:
             self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
             return
         request.points = batch.points
+        if parsed.metadata or parsed.exemplars:
+            fresh = self._engine.annotations.fresh(parsed.exemplars)
+            assembly.annotate(self._announced.news(parsed.metadata), fresh)
         if batch.points or not request.refusals.count:
             assembly.add(batch, [request])
             return
@@ -329,9 +340,13 @@ class Pipeline:
                 self._engine.apply_batch(seq, entry.batch)
             elif entry.delete is not None:
                 series = self._engine.apply_delete(seq, entry.delete)
-            else:
-                assert entry.horizon is not None
+            elif entry.horizon is not None:
                 self._engine.apply_horizon(seq, entry.horizon)
+            elif entry.metadata:
+                self._engine.apply_metadata(seq, entry.metadata)
+            else:
+                assert entry.exemplars
+                self._engine.apply_exemplars(seq, entry.exemplars)
             touched.append(series)
         return touched
 
@@ -373,6 +388,7 @@ class Pipeline:
             self._prepared.clear()
             definitions = [e.batch.definitions for e in lost if e.batch is not None]
             self._unlogged += [d for d in definitions if d.count]
+            self._announced.lost()
             self._recovering = False
             self._arrived.notify()
             self._settled.notify_all()

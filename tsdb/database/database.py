@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsdb import limits
-from tsdb.batch import Columns, Parsed
+from tsdb.batch import Columns, Exemplar, FamilyMetadata, Parsed
 from tsdb.commit.gate import CANONICAL
 from tsdb.commit.request import Ack, Done, Request, Written
 from tsdb.database.stats import Stats, collect
@@ -148,6 +148,22 @@ class Database:
         if self._closed:
             raise Unavailable("the database is closed", code="closed")
         return self._parts.pipeline
+
+    def metadata(self) -> dict[str, FamilyMetadata]:
+        """What senders said about metric families, by name."""
+        with self._parts.engine.lock:
+            return dict(self._parts.engine.annotations.families)
+
+    def exemplars(
+        self, selector: Selector, start: int = INT64_MIN, end: int = INT64_MAX
+    ) -> list[Exemplar]:
+        """Exemplars of matching series from start to end, inclusive, in the order they came."""
+        start, end = _range(start, end)
+        registry = self._parts.engine.registry
+        keys = {registry.key(ref) for ref in registry.select(self._matchers(selector)).tolist()}
+        with self._parts.engine.lock:
+            found = tuple(self._parts.engine.annotations.exemplars)
+        return [e for e in found if start <= e.timestamp <= end and e.series in keys]
 
     # --- reading ---------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from tsdb.commit.gate import Gate
 from tsdb.commit.pipeline import Pipeline
 from tsdb.database.database import Database, Parts
 from tsdb.database.upkeep import Upkeep
+from tsdb.engine.annotations import Annotations, read_annotations
 from tsdb.engine.engine import Engine, series_hit
 from tsdb.engine.folders import BLOCKS, INDEX, LOCK, ORPHANS, QUARANTINE, WAL
 from tsdb.engine.store import Store
@@ -176,6 +177,15 @@ def _restored(
         except (CorruptionError, FileNotFoundError) as error:
             holes.append(Hole(0, manifest.checkpoint_seq, None, None, name, str(error)))
             _quarantine(files, path, path / INDEX / name, options)
+    annotations = Annotations()
+    if manifest.annotations is not None:
+        name = manifest.annotations
+        try:
+            annotations = read_annotations(files, path / INDEX / name)
+        except (CorruptionError, FileNotFoundError) as error:
+            holes.append(Hole(0, manifest.checkpoint_seq, None, None, name, str(error)))
+            _quarantine(files, path, path / INDEX / name, options)
+            manifest = replace(manifest, annotations=None)
     served = {block.meta.name for block in blocks}
     manifest = replace(
         manifest,
@@ -192,9 +202,15 @@ def _restored(
         ),
         horizon=manifest.horizon,
     )
-    engine = Engine(manifest.resolution, registry, version, head_bytes=options.head_bytes)
+    engine = Engine(
+        manifest.resolution,
+        registry,
+        version,
+        head_bytes=options.head_bytes,
+        annotations=annotations,
+    )
     engine.start_at(manifest.checkpoint_seq)
-    return Store(files, path, manifest), engine
+    return Store(files, path, manifest, annotated_seq=annotations.seq), engine
 
 
 def replay(engine: Engine, store: Store, log: Log, on_progress: Progress | None) -> None:
@@ -282,7 +298,7 @@ def _set_aside_orphans(files: Files, path: Path, manifest: Manifest) -> None:
         remove_tree(files, orphans)
     for folder, named in (
         (BLOCKS, {meta.name for meta in manifest.blocks}),
-        (INDEX, set(manifest.index_files)),
+        (INDEX, {*manifest.index_files, manifest.annotations}),
     ):
         for name in files.list(path / folder):
             if name in named:

@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tsdb import limits, overlay
-from tsdb.batch import Batch, Columns, SeriesDefinitions, U32s
+from tsdb.batch import Batch, Columns, Exemplar, FamilyMetadata, SeriesDefinitions, U32s
 from tsdb.block.reader import Block, Damage
 from tsdb.codec.resolution import Resolution
+from tsdb.engine.annotations import Annotations
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth_order
 from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
@@ -29,6 +30,7 @@ from tsdb.index.matchers import Matcher
 from tsdb.index.reader import Reader
 from tsdb.index.registry import Registry
 from tsdb.index.selector import parse_selector
+from tsdb.log.annotations import decode_exemplars, decode_metadata
 from tsdb.log.control import Delete, Horizon, decode_control, decode_delete
 from tsdb.log.points import decode_points
 from tsdb.log.protocol import Entry, Kind
@@ -53,10 +55,17 @@ class Engine:
     """One shard of the database, in one process."""
 
     def __init__(
-        self, resolution: Resolution, registry: Registry, version: Version, *, head_bytes: int
+        self,
+        resolution: Resolution,
+        registry: Registry,
+        version: Version,
+        *,
+        head_bytes: int,
+        annotations: Annotations | None = None,
     ) -> None:
         self.resolution = resolution
         self.registry = registry
+        self.annotations = annotations or Annotations()
         self.counters = Counters()
         self.applied_seq = 0
         self.lock = threading.Lock()  # guards version, active, registry definitions
@@ -81,6 +90,10 @@ class Engine:
             self.apply_delete(entry.seq, decode_delete(entry.payload))
         elif entry.kind == Kind.CONTROL:
             self.apply_horizon(entry.seq, decode_control(entry.payload))
+        elif entry.kind == Kind.METADATA:
+            self.apply_metadata(entry.seq, decode_metadata(entry.payload))
+        elif entry.kind == Kind.EXEMPLARS:
+            self.apply_exemplars(entry.seq, decode_exemplars(entry.payload))
         else:
             self._advance(entry.seq)
 
@@ -119,6 +132,16 @@ class Engine:
         with self.lock:
             at = max(self._version.horizon, horizon.ticks)
             self._version = replace(self._version, horizon=at)
+            self._advance(seq)
+
+    def apply_metadata(self, seq: int, families: Sequence[FamilyMetadata]) -> None:
+        with self.lock:
+            self.annotations.apply_metadata(seq, families)
+            self._advance(seq)
+
+    def apply_exemplars(self, seq: int, exemplars: Sequence[Exemplar]) -> None:
+        with self.lock:
+            self.annotations.apply_exemplars(seq, exemplars)
             self._advance(seq)
 
     def _advance(self, seq: int) -> None:

@@ -34,6 +34,7 @@ from tsdb.block.manifest import Manifest
 from tsdb.block.reader import Block
 from tsdb.block.windows import choose_level
 from tsdb.block.writer import FlushWriter, Origin
+from tsdb.engine.annotations import write_annotations
 from tsdb.engine.engine import Engine
 from tsdb.engine.folders import BLOCKS, INDEX, QUARANTINE, WAL
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone
@@ -60,12 +61,15 @@ class Writes(Protocol):
 class Store:
     """The durable half of one database directory."""
 
-    def __init__(self, files: Files, directory: Path, manifest: Manifest) -> None:
+    def __init__(
+        self, files: Files, directory: Path, manifest: Manifest, *, annotated_seq: int = 0
+    ) -> None:
         self.files = files
         self.directory = directory
         self.manifest = manifest
         self._upkeep = threading.RLock()
         self._damaged: set[str] = set()  # blocks that a merge has found damaged
+        self._annotated_seq = annotated_seq
 
     # --- flush ---------------------------------------------------------------------------------
 
@@ -110,6 +114,7 @@ class Store:
             blocks=(*self.manifest.blocks, *metas),
             checkpoint_seq=generation.seq_hi,
             **self._index_changes(engine),
+            **self._annotation_changes(engine),
         )
         engine.install(added=added, flushed=generation, spent=spent)
         log.trim(generation.seq_hi)
@@ -154,6 +159,17 @@ class Store:
         name = index_store.write_index(self.files, self.directory / INDEX, fresh)
         return {"index_files": (*kept, name), "next_ref": int(fresh.refs[-1]) + 1}
 
+    def _annotation_changes(self, engine: Engine) -> dict[str, Any]:
+        """Write metadata and exemplars if there are new ones since the last file of them."""
+        with engine.lock:
+            seq, families, exemplars = engine.annotations.copy()
+        if seq == self._annotated_seq:
+            return {}
+        folder = self.directory / INDEX
+        name = write_annotations(self.files, folder, seq, families, exemplars)
+        self._annotated_seq = seq
+        return {"annotations": name}
+
     def _commit(self, engine: Engine, **changes: Any) -> tuple[int, ...]:
         """Make a new manifest durable. `changes` are fields of Manifest.
 
@@ -170,7 +186,7 @@ class Store:
         live = needed(version.tombstones, wanted.blocks, version.frozen)
         wanted = replace(wanted, tombstones=tuple(_stored(t) for t in live))
         manifests.store(self.files, self.directory, wanted)
-        for name in set(self.manifest.index_files) - set(wanted.index_files):
+        for name in _in_index(self.manifest) - _in_index(wanted):
             self.files.unlink(self.directory / INDEX / name)
         self.manifest = wanted
         return tuple(t.seq for t in version.tombstones if t not in live)
@@ -267,7 +283,7 @@ class Store:
     def _link_folder(self, folder: str, names: list[str] | None, target: Path) -> None:
         source = self.directory / folder
         self.files.mkdir(target / folder)
-        for name in self.manifest.index_files if names is None else names:
+        for name in sorted(_in_index(self.manifest)) if names is None else names:
             if names is None:
                 self.files.link(source / name, target / folder / name)
                 continue
@@ -295,6 +311,11 @@ def needed(
     spans = [(b.deleted_through, b.min_ts, b.max_ts) for b in blocks]
     spans += [(g.seq_hi, g.head.min_ts, g.head.max_ts) for g in frozen]
     return tuple(t for t in tombstones if any(t.hides_from(*span) for span in spans))
+
+
+def _in_index(manifest: Manifest) -> set[str]:
+    """Names of the files in the index folder that a manifest needs."""
+    return {*manifest.index_files, *filter(None, (manifest.annotations,))}
 
 
 def _stored(tombstone: Tombstone) -> manifests.Tombstone:
