@@ -28,7 +28,7 @@ from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.logs import LOG
 from api.metrics import Metrics
 from api.node import Node
-from api.routes import admin, bulk, health, kv
+from api.routes import admin, bulk, collectd, health, kv, opentsdb, targets
 from api.routes.writers import writer_of
 from api.work import Reply
 from tsdb import limits
@@ -77,6 +77,8 @@ class Application:
         scope = exchange.scope
         method, path = scope["method"], scope["raw_path"]
         self._node.door.check(method, exchange.headers)
+        if self._node.guard is not None:
+            await self._node.guard.check(exchange)
         if scope["query_string"]:
             _check_query_string(scope["query_string"])
         if method not in READING:
@@ -127,7 +129,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         openapi_url="/openapi.json",
     )
-    for routes in (kv, bulk, admin):
+    for routes in (kv, bulk, admin, opentsdb, collectd, targets):
         routes.declare(app, node)
     health.declare(app, node, metrics)
     _add_page(app)

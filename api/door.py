@@ -3,10 +3,11 @@
     in   method, headers
     out  nothing, or Forbidden naming what was wrong
 
-On loopback without accounts two strangers remain. A web page can point its own name at 127.0.0.1
-(DNS rebinding): so the Host header must name this machine. And it can send requests here that it
-cannot read the answers of: so what changes anything is refused when the browser says that it comes
-from another site. Programs send neither Origin nor Sec-Fetch-Site.
+Accounts are the business of api.auth. On loopback without them two strangers remain. A web page
+can point its own name at 127.0.0.1 (DNS rebinding): so the Host header must name this machine. And
+it can send requests here that it cannot read the answers of: so what changes anything is refused
+when the browser says that it comes from another site. Programs send neither Origin nor
+Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -25,23 +26,27 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.%a-z]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 
 
 class Door:
-    """One server's. `loopback`: only this machine can connect."""
+    """One server's. `loopback`: only this machine can connect. `accounts`: each request has one."""
 
-    def __init__(self, *, loopback: bool) -> None:
-        self._loopback = loopback
+    def __init__(self, *, loopback: bool, accounts: bool = False) -> None:
+        # A page that reaches us by a name of its own has no account, so any name may be ours.
+        self._check_hosts = loopback and not accounts
+        self._admin = loopback or accounts
         self._known_hosts: set[bytes] = set()
 
     def check(self, method: str, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host", b"")
-        if self._loopback and host not in self._known_hosts:
+        if self._check_hosts and host not in self._known_hosts:
             self._check_host(host)
         if method not in SAFE_METHODS and (b"origin" in headers or b"sec-fetch-site" in headers):
             _check_site(host, headers)
 
     def check_admin(self) -> None:
-        if not self._loopback:
+        """With accounts the scope of the caller was checked already."""
+        if not self._admin:
             raise Forbidden(
-                "admin calls are answered only by a server that listens on loopback (--host)"
+                "admin calls are answered only by a server that listens on loopback (--host) "
+                "or has accounts (--web-config)"
             )
 
     def _check_host(self, host: bytes) -> None:

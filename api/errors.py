@@ -7,13 +7,15 @@ The body names the culprit and, where one was passed, the limit. It never holds 
 path or a version; the request id leads to the log line that has them.
 
     400  bad_data        the request is wrong                    do not repeat it
+    401  unauthorized    no account, or none that is known       do not repeat it
     403  forbidden       this caller may not                     do not repeat it
     404  not_found       no such path or key
     405  not_allowed     no such method here; Allow names those
     406  not_acceptable  no answer in a form that Accept names
     413  too_large       a body passes a bound                   send less at once
     422  limit           a question passes a bound               ask for less
-    429  limit, busy     new series refused; the queue is full   retry later
+    429  limit, busy     new series refused; the queue is full;  retry later
+                         too many failed logins
     500  internal        our bug
     500  corruption      stored bytes contradict themselves
     503  unavailable     starting, closing, disk full, too busy  retry later
@@ -26,6 +28,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from tsdb import limits
 from tsdb.errors import (
     CorruptionError,
     InvalidInput,
@@ -42,6 +45,8 @@ __all__ = [
     "NotAllowed",
     "NotFound",
     "Refusal",
+    "TooManyLogins",
+    "Unauthorized",
     "internal",
     "refusal",
 ]
@@ -69,6 +74,10 @@ WRONG = {
     "SERIES_KEY_BYTES_MAX",
 }
 SERIES = {"SERIES_MAX"}
+CHALLENGES = [
+    (b"www-authenticate", b'Basic realm="silverback", charset="UTF-8"'),
+    (b"www-authenticate", b'Bearer realm="silverback"'),
+]
 
 
 class NotFound(InvalidInput):
@@ -87,8 +96,24 @@ class NotAcceptable(InvalidInput):
     """None of the forms we can answer in is among those the client takes."""
 
 
+class Unauthorized(InvalidInput):
+    """Nobody we know: no credentials, or wrong ones."""
+
+
 class Forbidden(InvalidInput):
-    """Where the request comes from, it may not be made."""
+    """Where the request comes from, or by whom, it may not be made."""
+
+
+class TooManyLogins(LimitExceeded):
+    """Too many wrong credentials from one address."""
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__(
+            "too many failed logins from this address",
+            limit="LOGINS_FAILED_PER_MINUTE_MAX",
+            value=limits.LOGINS_FAILED_PER_MINUTE_MAX,
+        )
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(slots=True)
@@ -112,6 +137,8 @@ def refusal(error: TSDBError) -> Refusal:
     match error:
         case LimitExceeded():
             return _limit(error)
+        case Unauthorized():
+            return Refusal(401, "unauthorized", message, headers=CHALLENGES)
         case NotFound():
             return Refusal(404, "not_found", message)
         case NotAllowed():
@@ -142,6 +169,8 @@ def internal() -> Refusal:
 
 def _limit(error: LimitExceeded) -> Refusal:
     more: dict[str, object] = {"limit": error.limit, "limitValue": error.value}
+    if isinstance(error, TooManyLogins):
+        return Refusal(429, "limit", str(error), more, _retry(error.retry_after_s))
     if error.limit in SERIES:
         return Refusal(429, "limit", str(error), more, _retry(SERIES_RETRY_S))
     if error.limit in TOO_LARGE:

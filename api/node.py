@@ -24,6 +24,9 @@ from tsdb import limits
 from tsdb.errors import StorageFailed, Unavailable
 
 if TYPE_CHECKING:
+    from api.listeners.intake import Intake
+    from api.auth.access import Access
+    from api.scrape.scraper import Scraper
     from tsdb.database.database import Database
 
 __all__ = ["Node", "State"]
@@ -45,13 +48,20 @@ class Node:
     """What all routes share. Its methods may be called from any thread."""
 
     def __init__(
-        self, settings: Settings, on_failure: Callable[[BaseException], None] | None = None
+        self,
+        settings: Settings,
+        on_failure: Callable[[BaseException], None] | None = None,
+        access: Access | None = None,
     ) -> None:
         self.settings = settings
         self.state = State.STARTING
         self.failure: BaseException | None = None
+        self.scraper: Scraper | None = None
+        self.intakes: dict[str, Intake] = {}  # of listeners, by name
         self.replayed = self.to_replay = 0  # log entries
-        self.door = Door(loopback=settings.loopback)
+        known = access is not None and not access.admits_anybody
+        self.door = Door(loopback=settings.loopback, accounts=known)
+        self.guard = None if access is None else access.guard
         self.ingest = Ingest(
             queue_bytes_max=settings.queue_bytes_max,
             body_bytes_max=settings.body_bytes_max,

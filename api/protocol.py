@@ -97,6 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stall_timer: TimerHandle | None = None
         self._stall_bytes = 0  # waiting for the client when the stall timer was set
         self._header_bytes = self._hosts = 0
+        self._begun = 0  # messages in the bytes that ended the silence
         self._body_began = NEVER
         self._body_bytes = 0
         self._wire_bytes = 0  # of one message, chunk framing included
@@ -140,6 +141,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._phase is Phase.IDLE:
             self._phase = Phase.HEADER
             self._deadline = NEVER
+            self._begun = 0
         elif self._phase is Phase.HEADER:
             self._header_bytes += len(data)
         else:
@@ -166,14 +168,19 @@ class GuardedProtocol(HttpToolsProtocol):
             except httptools.HttpParserError as error:
                 cause = error.__context__
                 raise (cause if isinstance(cause, Refused) else _no_http(error)) from None
-        if self._phase is Phase.HEADER and self._header_bytes > limits.HEADER_BYTES_MAX:
-            raise _header_too_large()
+        if self._phase is Phase.HEADER:
+            if self._begun == 1:  # all of these bytes were its own; the parser told of whole lines
+                self._header_bytes = max(self._header_bytes, len(data))
+                self._begun = 2
+            if self._header_bytes > limits.HEADER_BYTES_MAX:
+                raise _header_too_large()
         if self._wire_bytes > limits.BODY_DISCARD_BYTES_MAX:
             raise Refused(Refusal(413, "too_large", "the body does not end"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._phase = Phase.HEADER
+        self._begun += 1
         self._header_bytes = self._hosts = 0
 
     def on_url(self, url: bytes) -> None:

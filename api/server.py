@@ -29,12 +29,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api import logs
 from api.app import Application
+from api.auth.access import Access
 from api.exits import CommandFailed, Exit, verdict
+from api.listeners.listeners import Listeners
 from api.logs import LOG
 from api.node import Node, State
 from api.protocol import Bounds, GuardedProtocol, protocol
+from api.scrape.scraper import Scraper
 from api.settings import Settings
-from tsdb.errors import Unavailable
+from tsdb.errors import InvalidInput, Unavailable
 
 __all__ = ["Server", "run"]
 
@@ -42,6 +45,8 @@ SWITCH_INTERVAL_S = 0.0005  # p99 of small requests beside busy ones: 7.6 ms, wi
 GARBAGE_YOUNG = 50_000  # objects made, beyond those gone, before the collector looks at them
 BACKLOG = 1024
 FILES_WANTED = 65_536
+ACCESS_LOOK_S = 1.0  # between looks at the files of accounts and certificates
+SHUTDOWN_S = 5.0  # for a client to say goodbye too, in TLS
 LAST_WORDS_S = 5.0  # reads go on for so long after storage failed, then the process ends
 HEADERS = [
     ("x-content-type-options", "nosniff"),
@@ -73,7 +78,10 @@ class Server(uvicorn.Server):
         self._alone = alone
         assert issubclass(GuardedProtocol, HttpToolsProtocol)
         self.settings = settings
-        self.node = Node(settings, on_failure=self._storage_failed)
+        self.access = Access(settings)
+        self.node = Node(settings, self._storage_failed, self.access)
+        self.node.scraper = _scraper(self.node)
+        self.listeners = Listeners(self.node)
         self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._exit = Exit.OK
@@ -93,7 +101,7 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                headers=HEADERS,
+                headers=_headers(self.access),
                 backlog=BACKLOG,
                 timeout_keep_alive=settings.keep_alive_timeout_s,  # type: ignore[arg-type]
                 timeout_graceful_shutdown=settings.shutdown_timeout_s,  # type: ignore[arg-type]
@@ -113,10 +121,12 @@ class Server(uvicorn.Server):
         self._listener = _bound(self.settings)
         loop = uvloop.new_event_loop()
         try:
+            self.listeners.bind()
             loop.run_until_complete(self._live())
         finally:
             loop.close()
             self._listener.close()
+            self.listeners.release()
         return self._exit
 
     def stop(self, code: Exit = Exit.OK) -> None:
@@ -134,14 +144,53 @@ class Server(uvicorn.Server):
         assert self._loop is not None
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, functools.partial(self._on_signal, number))
+        if self.node.scraper is not None:
+            self._loop.add_signal_handler(signal.SIGHUP, self.node.scraper.reload_soon)
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        url = f"http://{_bracketed(self.settings.host)}:{self.port}"
+        """uvicorn's, but for the time-outs of TLS: it has none of its own for the handshake."""
+        assert self._loop is not None
+        assert self._listener is not None
+        tls = self.access.context is not None
+        listening = await self._loop.create_server(
+            self._connection,
+            sock=self._listener,
+            ssl=self.access.context,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=self.settings.header_timeout_s if tls else None,
+            ssl_shutdown_timeout=SHUTDOWN_S if tls else None,
+        )
+        self.servers = [listening]
+        await self.listeners.open()
+        self.started = True
+        url = f"{self.access.scheme}://{_bracketed(self.settings.host)}:{self.port}"
         LOG.info("listening", url=url, pid=os.getpid())
         if self.settings.port_file is not None:
             _write_port(self.settings.port_file, self.port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's, while the other ports write what they have read."""
+        closing = asyncio.ensure_future(self.listeners.close(self.settings.shutdown_timeout_s))
+        await super().shutdown(sockets)
+        await closing
+
+    def _connection(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
+        )
+        return made
+
+    async def _watch_access(self) -> None:
+        """Read accounts and certificates again when their files change."""
+        assert self._loop is not None
+        while True:
+            await asyncio.sleep(ACCESS_LOOK_S)
+            if await self._loop.run_in_executor(None, self.access.refresh):
+                found = _headers(self.access)
+                self.config.encoded_headers = [(k.encode(), v.encode()) for k, v in found]
 
     async def _live(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -149,9 +198,14 @@ class Server(uvicorn.Server):
         assert self._listener is not None
         opening = threading.Thread(target=self._open, name="open", daemon=True)
         opening.start()
+        watching = self._loop.create_task(self._watch_access())
         try:
             await self.serve(sockets=[self._listener])
         finally:
+            if self.node.scraper is not None:
+                self.node.scraper.stop()
+            watching.cancel()
+            self.access.close()
             self.node.stop()
             await self._loop.run_in_executor(None, opening.join)
             await self._loop.run_in_executor(None, self.node.close)
@@ -178,6 +232,9 @@ class Server(uvicorn.Server):
                 gc.set_threshold(GARBAGE_YOUNG, 20, 20)
             stats = self.node.database().stats()
             LOG.info("ready", series=stats.series, points=stats.points, seq=stats.applied_seq)
+            if self.node.scraper is not None and self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # it stops already
+                    self._loop.call_soon_threadsafe(self.node.scraper.start_soon)
 
     def _failed_to_open(self, error: Exception) -> None:
         known = verdict(error)
@@ -234,6 +291,22 @@ def _bound(settings: Settings) -> socket.socket:
     return listener
 
 
+def _headers(access: Access) -> list[tuple[str, str]]:
+    """What every answer carries: ours, and the operator's over them."""
+    chosen = {name.lower(): text for name, text in access.config.headers.items()}
+    return list((dict(HEADERS) | chosen).items())
+
+
+def _scraper(node: Node) -> Scraper | None:
+    path = node.settings.scrape_config
+    if path is None:
+        return None
+    try:
+        return Scraper(path, node)
+    except InvalidInput as error:
+        raise CommandFailed(str(error), Exit.CONFIG) from error
+
+
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
@@ -249,12 +322,6 @@ def _warn(settings: Settings) -> None:
     LOG.info("settings", **settings.shown())
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         LOG.warning("running_as_root", advice="use an account of its own; root is not needed")
-    if not settings.loopback:
-        LOG.warning(
-            "open_to_the_network",
-            host=settings.host,
-            advice="there are no accounts yet: whoever reaches this port reads, writes and deletes",
-        )
 
 
 def _raise_file_limit() -> None:

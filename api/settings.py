@@ -33,7 +33,13 @@ __all__ = ["ENV_PREFIX", "Settings", "load"]
 
 ENV_PREFIX = "SILVERBACK_"
 # Read elsewhere (tsdb.jit, the command line); not a misspelt setting.
-ENV_OTHERS = {"SILVERBACK_CACHE_DIR", "SILVERBACK_CONFIG"}
+ENV_OTHERS = {
+    "SILVERBACK_CACHE_DIR",
+    "SILVERBACK_CA_FILE",
+    "SILVERBACK_CONFIG",
+    "SILVERBACK_TOKEN",
+    "SILVERBACK_USER",
+}
 # What Kubernetes sets in every container when a service is called `silverback`.
 ENV_OF_SERVICES = re.compile(r"SILVERBACK_(SERVICE_(HOST|PORT).*|PORT_\d+_.*)")
 CLOCK_TICKS_PER_S = 1_000
@@ -62,8 +68,23 @@ class Settings(BaseModel):
     data: Path = Field(Path("data"), description="data directory; made if it is not there")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(9292, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    graphite_port: int | None = Field(
+        None, ge=0, le=65535, description="TCP and UDP port for Graphite's lines; none unless given"
+    )
+    opentsdb_port: int | None = Field(
+        None, ge=0, le=65535, description="TCP port for OpenTSDB's put lines; none unless given"
+    )
     port_file: Path | None = Field(
         None, description="file that gets the bound port, once the server answers"
+    )
+    scrape_config: Path | None = Field(
+        None, description="whom to scrape, as Prometheus' configuration file says it"
+    )
+    web_config: Path | None = Field(
+        None, description="file of accounts and certificates, as Prometheus' exporters take it"
+    )
+    allow_open_network: bool = Field(
+        False, description="listen beyond loopback without accounts: whoever reaches it may do all"
     )
     resolution: Literal["s", "ms", "us", "ns"] | None = Field(
         None, description="ticks of a new database (ms unless given); never changes afterwards"
@@ -115,7 +136,7 @@ class Settings(BaseModel):
 
     @property
     def loopback(self) -> bool:
-        """Only this machine can connect: admin calls are allowed, and Host is checked."""
+        """Only this machine can connect: no accounts are needed, and Host is checked."""
         if self.host.lower() == "localhost":
             return True
         try:

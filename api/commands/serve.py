@@ -9,7 +9,7 @@ import typer
 
 from api.exits import CommandFailed, Exit
 
-LIMITS, LOGS, TIMES = "Limits", "Log lines", "Time-outs"
+LIMITS, LOGS, TIMES, WHO = "Limits", "Log lines", "Time-outs", "Who may come in"
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +36,33 @@ def serve(
         Path | None,
         _flag("port-file", "Gets the port, once the server answers.", metavar="FILE"),
     ] = None,
+    graphite_port: Annotated[
+        int | None,
+        _flag("graphite-port", "Take Graphite's lines on this TCP and UDP port.", metavar="N"),
+    ] = None,
+    opentsdb_port: Annotated[
+        int | None,
+        _flag("opentsdb-port", "Take OpenTSDB's put lines on this TCP port.", metavar="N"),
+    ] = None,
+    scrape_config: Annotated[
+        Path | None,
+        _flag("scrape-config", "Whom to scrape, as Prometheus' file says.", metavar="FILE.yml"),
+    ] = None,
     config: Annotated[
         Path | None,
         _flag("config", "Settings by name; flags and environment win.", metavar="FILE.toml"),
+    ] = None,
+    web_config: Annotated[
+        Path | None,
+        _flag("web-config", "Accounts and certificates; read again on change.", WHO, "FILE.yml"),
+    ] = None,
+    allow_open_network: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-open-network",
+            help="Listen beyond loopback without accounts.",
+            rich_help_panel=WHO,
+        ),
     ] = None,
     resolution: Annotated[
         str | None,
@@ -98,7 +122,7 @@ def serve(
     **Examples**
 
     - `silverback serve --data ./data`
-    - `silverback serve --data /srv/metrics --host 0.0.0.0 --retention 400d --memory-limit 4GiB`
+    - `silverback serve --data /srv/metrics --host 0.0.0.0 --web-config web.yml --retention 400d`
     """
     _run(
         {
@@ -106,6 +130,11 @@ def serve(
             "host": host,
             "port": port,
             "port_file": port_file,
+            "graphite_port": graphite_port,
+            "opentsdb_port": opentsdb_port,
+            "scrape_config": scrape_config,
+            "web_config": web_config,
+            "allow_open_network": allow_open_network,
             "resolution": resolution,
             "retention_s": retention,
             "memory_limit_bytes": memory_limit,

@@ -9,7 +9,15 @@ import re
 import pytest
 
 from api import errors
-from api.errors import Forbidden, NotAcceptable, NotAllowed, NotFound, refusal
+from api.errors import (
+    Forbidden,
+    NotAcceptable,
+    NotAllowed,
+    NotFound,
+    TooManyLogins,
+    Unauthorized,
+    refusal,
+)
 from tsdb import limits
 from tsdb.errors import (
     CorruptionError,
@@ -29,6 +37,7 @@ def limited(name: str) -> LimitExceeded:
 TABLE: list[tuple[TSDBError, int, str, bool]] = [
     (InvalidInput("point 3 is wrong"), 400, "bad_data", False),
     (limited("LABEL_VALUE_BYTES_MAX"), 400, "bad_data", False),
+    (Unauthorized("who?"), 401, "unauthorized", False),
     (Forbidden("not from there"), 403, "forbidden", False),
     (NotFound("no series"), 404, "not_found", False),
     (NotAllowed("not that", ("GET", "HEAD")), 405, "not_allowed", False),
@@ -61,6 +70,12 @@ def test_errors_meet_their_status(error: TSDBError, status: int, kind: str, retr
     assert "/srv" not in document["error"]
     if isinstance(error, LimitExceeded):
         assert (document["limit"], document["limitValue"]) == (error.limit, 7)
+
+
+def test_too_many_logins_say_when_to_come_back() -> None:
+    refused = refusal(TooManyLogins(retry_after_s=17))
+
+    assert (refused.status, dict(refused.headers)[b"retry-after"]) == (429, b"17")
 
 
 def test_a_full_disk_is_not_asked_again_at_once() -> None:

@@ -1,0 +1,1 @@
+"""Who may come in, as whom, for what: accounts, scopes, certificates; see api.auth.access."""

@@ -1,0 +1,58 @@
+"""What a request needs: read, write or admin, by its method and path. The one place that says so.
+
+    in   method and raw path
+    out  a set of scopes, any one of which is enough; OPEN needs none
+
+Scopes are small ints or-ed together, so that the check of a request is one `&`. What no rule names
+needs admin: a new route is closed until somebody decides (and a test fails until then).
+"""
+
+from __future__ import annotations
+
+from api.routes.writers import writer_of
+
+__all__ = ["ADMIN", "ALL", "NAMES", "OPEN", "READ", "WRITE", "names_of", "needed", "rule_of"]
+
+OPEN, READ, WRITE, ADMIN = 0, 1, 2, 4
+ALL = READ | WRITE | ADMIN
+NAMES = {"read": READ, "write": WRITE, "admin": ADMIN}
+
+ADMIN_PREFIX = b"/api/v1/admin/"
+# Load balancers and senders ask these before they have credentials; the answers hold no data.
+OPEN_PATHS = frozenset(
+    {b"/-/healthy", b"/-/ready", b"/ping", b"/health", b"/favicon.ico", b"/favicon.svg"}
+)
+# Questions that come as a POST, what an agent that only writes must be able to ask, and the few
+# orders outside of ADMIN_PREFIX.
+EXACT: dict[tuple[str, bytes], int] = {
+    ("POST", b"/-/reload"): ADMIN,
+    ("PUT", b"/-/reload"): ADMIN,
+    ("POST", b"/api/suggest"): READ,  # OpenTSDB
+    ("POST", b"/query"): READ | WRITE,  # InfluxDB: CREATE DATABASE before the first write
+}
+
+
+def rule_of(method: str, raw_path: bytes) -> int | None:
+    """The scopes that some rule names, or None."""
+    exact = EXACT.get((method, raw_path))
+    if exact is not None:
+        return exact
+    if raw_path.startswith(ADMIN_PREFIX):
+        return ADMIN
+    if method in ("GET", "HEAD"):
+        return OPEN if raw_path in OPEN_PATHS else READ
+    if method == "OPTIONS":
+        return OPEN  # names of methods, no data
+    if method == "DELETE" or writer_of(method, raw_path) is not None:
+        return WRITE  # who may write a point may overwrite it, so deleting is no more than that
+    return None
+
+
+def needed(method: str, raw_path: bytes) -> int:
+    found = rule_of(method, raw_path)
+    return ADMIN if found is None else found
+
+
+def names_of(scopes: int) -> str:
+    """`read or write`."""
+    return " or ".join(name for name, scope in NAMES.items() if scopes & scope)
