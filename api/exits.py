@@ -39,7 +39,7 @@ class Exit(IntEnum):
     CANNOT_CREATE = 73  # an output file cannot be made
     STORAGE = 74  # the disk: an fsync failed or stored bytes contradict themselves
     LOCKED = 75  # another process has the data directory open
-    NO_PERMISSION = 77  # the operating system refuses
+    NO_PERMISSION = 77  # the operating system refuses, or a server: no account, no scope
     CONFIG = 78  # settings do not fit, or data of a newer version
     INTERRUPTED = 130  # Ctrl-C
 

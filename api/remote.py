@@ -1,6 +1,6 @@
 """A running server, as the commands talk to it: one kept-open HTTP connection.
 
-    in   a URL, requests
+    in   a URL, requests, what to log in with (api.login)
     out  answers; refusals as the typed error they were on the other side
 
 A server that asks to come back later (429, 503) is asked again for as long as `patience_s`, at
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
@@ -18,6 +19,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from api.exits import CommandFailed, Exit
+from api.login import Login, chosen
 from tsdb.errors import InvalidInput, TSDBError, Unavailable
 
 __all__ = ["DEFAULT_URL", "Remote", "key_path"]
@@ -25,6 +27,7 @@ __all__ = ["DEFAULT_URL", "Remote", "key_path"]
 DEFAULT_URL = "http://127.0.0.1:9292"
 ANSWER_BLOCK_BYTES = 1 << 18
 BUSY = {429, 503}
+UNAUTHORIZED, FORBIDDEN = 401, 403
 Parameters = Mapping[str, str] | list[tuple[str, str]]
 
 
@@ -43,18 +46,25 @@ class Remote:
         timeout_s: float = 300,
         patience_s: float = 60,
         sleep: Callable[[float], None] = time.sleep,
+        login: Login | None = None,
     ) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CommandFailed(f"{url!r} is not a URL such as {DEFAULT_URL}", Exit.USAGE)
-        made = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
+        login = chosen() if login is None else login
+        self._headers = login.headers()
         try:
-            self._connection = made(parts.hostname, parts.port, timeout=timeout_s)
+            port = parts.port
+            self._connection: http.client.HTTPConnection = (
+                http.client.HTTPSConnection(
+                    parts.hostname, port, timeout=timeout_s, context=login.tls()
+                )
+                if parts.scheme == "https"
+                else http.client.HTTPConnection(parts.hostname, port, timeout=timeout_s)
+            )
         except ValueError as error:
             raise CommandFailed(f"{url!r}: {error}", Exit.USAGE) from error
-        self.url = f"{parts.scheme}://{parts.netloc}"
+        self.url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._prefix = parts.path.rstrip("/")
         self._patience_s = patience_s
         self._sleep = sleep
@@ -135,7 +145,7 @@ class Remote:
     ) -> http.client.HTTPResponse:
         kept_open = self._connection.sock is not None
         try:
-            self._connection.request(method, target, body, headers)
+            self._connection.request(method, target, body, headers | self._headers)
             return self._connection.getresponse()
         except (http.client.HTTPException, OSError) as error:
             self._connection.close()
@@ -150,6 +160,12 @@ class Remote:
             return CommandFailed(
                 f"nothing answers at {self.url}: start a server with `silverback serve`, "
                 "or name a directory with --data",
+                Exit.UNAVAILABLE,
+            )
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return CommandFailed(
+                f"{self.url}: its certificate is not trusted: {error.verify_message} "
+                "(--ca-file names an authority to trust)",
                 Exit.UNAVAILABLE,
             )
         return CommandFailed(f"{self.url}: {error or type(error).__name__}", Exit.UNAVAILABLE)
@@ -169,6 +185,12 @@ def _error_of(answer: http.client.HTTPResponse) -> TSDBError | CommandFailed:
         told = answer.headers.get("Retry-After", "1")
         pause_s = int(told) if told.isdigit() else 1
         return Unavailable(message, code="busy", retry_after_s=pause_s)
+    if answer.status == UNAUTHORIZED:
+        return CommandFailed(
+            f"{message} (--token, --user, or SILVERBACK_TOKEN)", Exit.NO_PERMISSION
+        )
+    if answer.status == FORBIDDEN:
+        return CommandFailed(message, Exit.NO_PERMISSION)
     if answer.status < 500:
         return Refused(message, answer.status, document)
     return CommandFailed(f"the server failed: {message}", Exit.UNAVAILABLE)

@@ -19,6 +19,7 @@ from api.auth import scopes
 from api.auth.accounts import Account, Accounts, fingerprint
 from api.auth.attempts import Attempts
 from api.auth.credentials import Credentials, parsed, presented
+from api.auth.scope_names import ADMIN, names_of
 from api.errors import Forbidden, TooManyLogins, Unauthorized
 from api.exchange import Exchange
 from api.logs import LOG
@@ -60,9 +61,9 @@ class Guard:
             account = await self._login(given, mark, client[0] if client else "")
         if not account.scopes & needed:
             self.outcomes["scope"] += 1
-            want = scopes.names_of(needed)
+            want = names_of(needed)
             raise Forbidden(f"account {account.name!r} lacks the scope {want} that this needs")
-        if needed == scopes.ADMIN:
+        if needed == ADMIN:
             LOG.info("admin", account=account.name, method=method, path=scope["path"])
 
     def close(self) -> None:

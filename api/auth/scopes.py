@@ -9,13 +9,10 @@ needs admin: a new route is closed until somebody decides (and a test fails unti
 
 from __future__ import annotations
 
+from api.auth.scope_names import ADMIN, OPEN, READ, WRITE
 from api.routes.writers import writer_of
 
-__all__ = ["ADMIN", "ALL", "NAMES", "OPEN", "READ", "WRITE", "names_of", "needed", "rule_of"]
-
-OPEN, READ, WRITE, ADMIN = 0, 1, 2, 4
-ALL = READ | WRITE | ADMIN
-NAMES = {"read": READ, "write": WRITE, "admin": ADMIN}
+__all__ = ["needed", "rule_of"]
 
 ADMIN_PREFIX = b"/api/v1/admin/"
 # Load balancers and senders ask these before they have credentials; the answers hold no data.
@@ -51,8 +48,3 @@ def rule_of(method: str, raw_path: bytes) -> int | None:
 def needed(method: str, raw_path: bytes) -> int:
     found = rule_of(method, raw_path)
     return ADMIN if found is None else found
-
-
-def names_of(scopes: int) -> str:
-    """`read or write`."""
-    return " or ".join(name for name, scope in NAMES.items() if scopes & scope)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.auth.accounts import Account, User
-from api.auth.scopes import ALL, NAMES
+from api.auth.scope_names import ALL, NAMES
 from api.auth.yaml_nodes import Place, Section, document
 from tsdb import limits
 from tsdb.errors import InvalidInput

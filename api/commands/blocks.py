@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands import terminal
+from api.commands.logins import with_login
 from api.commands.query import DEFAULT_URL
 from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
@@ -232,6 +233,7 @@ def verify(
         raise typer.Exit(Exit.DIFFERENT)
 
 
+@with_login
 def snapshot(
     target: Annotated[
         Path | None,

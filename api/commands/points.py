@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from api.commands import terminal
+from api.commands.logins import with_login
 from api.commands.query import DEFAULT_URL, Data, End, Start, Url
 from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit, blaming
@@ -40,6 +41,7 @@ class _Csv:
     unit: str
 
 
+@with_login
 def import_(
     files: Annotated[
         list[Path],
@@ -199,6 +201,7 @@ def _report(reports: list[dict[str, Any]], took_s: float, *, json: bool) -> None
 # --- export -------------------------------------------------------------------------------------
 
 
+@with_login
 def export(
     selectors: Annotated[
         list[str],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.commands import terminal
+from api.commands.logins import with_login
 from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
 
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command("select", hidden=True, help="The same as query.")(query)
 
 
+@with_login
 def query(
     selector: Annotated[
         str,

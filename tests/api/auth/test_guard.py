@@ -17,7 +17,7 @@ from api.auth import accounts as accounts_module
 from api.auth.accounts import Account, Accounts, User
 from api.auth.attempts import Attempts
 from api.auth.guard import Guard
-from api.auth.scopes import ALL, READ
+from api.auth.scope_names import ALL, READ
 from api.errors import Forbidden, TooManyLogins, Unauthorized
 from tsdb import limits
 from tsdb.errors import Unavailable

@@ -8,7 +8,8 @@ import pytest
 from starlette.routing import Route
 
 from api.app import declared
-from api.auth.scopes import ADMIN, OPEN, READ, WRITE, names_of, needed, rule_of
+from api.auth.scope_names import ADMIN, OPEN, READ, WRITE, names_of
+from api.auth.scopes import needed, rule_of
 from api.metrics import Metrics
 from api.node import Node
 from api.routes import writers

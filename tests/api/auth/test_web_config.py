@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.auth import web_config
-from api.auth.scopes import ADMIN, ALL, READ, WRITE
+from api.auth.scope_names import ADMIN, ALL, READ, WRITE
 from api.auth.web_config import WebConfig
 from tsdb.errors import InvalidInput
 
