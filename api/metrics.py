@@ -44,6 +44,7 @@ class _OfDatabase(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}writes_waiting", "Writes not answered yet.", node.ingest.writes_waiting
         )
+        yield from _of_listeners(node)
         try:
             database = node.database()
         except Unavailable:
@@ -59,6 +60,20 @@ class _OfDatabase(Collector):
                 yield CounterMetricFamily(name, f"{words}, since the server started.", value)
             else:
                 yield GaugeMetricFamily(name, f"{words}.", value)
+
+
+def _of_listeners(node: Node) -> Iterator[Metric]:
+    """Every count of every listener, under its own name."""
+    counts = {name: intake.counts for name, intake in node.intakes.items()}
+    if not counts:
+        return
+    for field in dataclasses.fields(next(iter(counts.values()))):
+        name, words = f"{PREFIX}listener_{field.name}", field.name.replace("_", " ")
+        kind = CounterMetricFamily if field.name.endswith("_total") else GaugeMetricFamily
+        family = kind(name, f"{words}, by listener.", labels=["listener"])
+        for listener, of in counts.items():
+            family.add_metric([listener], getattr(of, field.name))
+        yield family
 
 
 class Metrics:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from api import keys
 from api.exchange import Answer, Exchange
 from api.node import Node
-from api.routes import bulk, kv
+from api.routes import bulk, collectd, kv, opentsdb
 
 __all__ = ["Write", "writer_of"]
 
@@ -23,6 +23,8 @@ Write: TypeAlias = Callable[[Node, Exchange], Awaitable[Answer]]
 
 EXACT: dict[tuple[str, bytes], Write] = {
     ("POST", b"/api/v1/import"): bulk.write,
+    ("POST", b"/api/put"): opentsdb.write,
+    ("POST", b"/collectd"): collectd.write,
 }
 # (prefix, methods, write); longer prefixes first
 PREFIXES: tuple[tuple[bytes, frozenset[str], Write], ...] = (

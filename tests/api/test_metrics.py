@@ -47,7 +47,8 @@ def test_labels_do_not_grow_with_what_clients_send(server: Any) -> None:
     assert routes <= {
         "/kv/{key}", "/kv", "/api/v1/import", "/api/v1/export", "/api/v1/admin/flush",
         "/api/v1/admin/snapshot", "/api/v1/status", "/-/healthy", "/-/ready", "/metrics", "other",
-        "/", "/favicon.svg", "/favicon.ico",
+        "/", "/favicon.svg", "/favicon.ico", "/api/put", "/api/version", "/api/aggregators",
+        "/api/suggest", "/collectd",
     }  # fmt: skip
 
 

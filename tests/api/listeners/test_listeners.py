@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from api.exits import CommandFailed
 from api.listeners.framing import LineFraming
+from api.listeners.listeners import Listeners
+from api.node import Node
+from api.server import Server
+from api.settings import load
 from tsdb import limits
 from tsdb.errors import Unavailable
 
@@ -353,15 +358,25 @@ def test_counts_are_metrics(listening: Any) -> None:
 
 
 def test_a_port_that_is_taken_is_told(start: Any, tmp_path: Any) -> None:
-    from api.exits import CommandFailed
-    from api.server import Server
-    from api.settings import load
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         chosen = {"data": tmp_path / "db", "port": 0, "opentsdb_port": port}
         with pytest.raises(CommandFailed, match=f"port {port}: address already in use"):
             Server(load(chosen, environ={})).run()
+
+
+def test_ports_without_accounts_are_not_opened_to_the_network_by_accident(tmp_path: Any) -> None:
+    chosen = {"data": tmp_path / "db", "port": 0, "graphite_port": 0}
+    node = Node(load(chosen | {"host": "0.0.0.0"}, environ={}))
+    with pytest.raises(CommandFailed, match="know no accounts"):
+        Listeners(node).bind()
+    node.close()
+
+    meant = Node(load(chosen | {"host": "0.0.0.0", "allow_open_network": True}, environ={}))
+    listeners = Listeners(meant)
+    listeners.bind()
+    listeners.release()
+    meant.close()
 
 
 def test_no_ports_unless_asked_for(server: Any) -> None:
