@@ -37,13 +37,13 @@ from api.node import Node, State
 from api.protocol import Bounds, GuardedProtocol, protocol
 from api.scrape.scraper import Scraper
 from api.settings import Settings
+from api.sockets import BACKLOG, bound
 from tsdb.errors import InvalidInput, Unavailable
 
 __all__ = ["Server", "run"]
 
 SWITCH_INTERVAL_S = 0.0005  # p99 of small requests beside busy ones: 7.6 ms, with 5 ms 25 ms
 GARBAGE_YOUNG = 50_000  # objects made, beyond those gone, before the collector looks at them
-BACKLOG = 1024
 FILES_WANTED = 65_536
 ACCESS_LOOK_S = 1.0  # between looks at the files of accounts and certificates
 SHUTDOWN_S = 5.0  # for a client to say goodbye too, in TLS
@@ -90,6 +90,7 @@ class Server(uvicorn.Server):
             connections_max=settings.connections_max,
             header_timeout_s=settings.header_timeout_s,
             body_timeout_s=settings.body_timeout_s,
+            refusals=self.node.refusals,
         )
         super().__init__(
             uvicorn.Config(
@@ -118,7 +119,7 @@ class Server(uvicorn.Server):
     def run(self, sockets: list[socket.socket] | None = None) -> int:  # type: ignore[override]
         """Bind, serve, close; returns the exit code."""
         assert sockets is None, "it binds its own"
-        self._listener = _bound(self.settings)
+        self._listener = bound(self.settings.host, self.settings.port)
         loop = uvloop.new_event_loop()
         try:
             self.listeners.bind()
@@ -203,7 +204,7 @@ class Server(uvicorn.Server):
             await self.serve(sockets=[self._listener])
         finally:
             if self.node.scraper is not None:
-                self.node.scraper.stop()
+                await self.node.scraper.stop()
             watching.cancel()
             self.access.close()
             self.node.stop()
@@ -266,29 +267,6 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self._exit = code
             self.should_exit = True
-
-
-def _bound(settings: Settings) -> socket.socket:
-    """A listening socket; what the system refuses is one line for the operator."""
-    host = settings.host.strip("[]")
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise CommandFailed(
-            f"cannot listen on {settings.host} port {settings.port}: {reason}", Exit.UNAVAILABLE
-        ) from error
-    return listener
 
 
 def _headers(access: Access) -> list[tuple[str, str]]:

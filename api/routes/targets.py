@@ -145,6 +145,7 @@ def declare(app: FastAPI, node: Node) -> None:
 
     _declare_reads(app, pools)
 
+    @app.put("/-/reload", include_in_schema=False)  # Prometheus takes both
     @app.post("/-/reload", **examples.RELOAD)
     async def reload() -> Response:
         node.door.check_admin()

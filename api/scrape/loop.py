@@ -50,9 +50,11 @@ class Writer(Protocol):
 
     def write(self, parse: Callable[[], Parsed], size_bytes: int) -> Awaitable[Written]: ...
 
-    def parser(
-        self, fetched: Fetched, job: Job, ticks: int, bytes_max: int
-    ) -> Callable[[], Parsed]: ...
+    def decode(self, fetched: Fetched, bytes_max: int) -> bytes:
+        """The body itself; InvalidInput where it is broken or too large."""
+
+    def parse(self, body: bytes, job: Job, ticks: int, openmetrics: bool) -> Parsed:
+        """Its points; InvalidInput names the line that is none."""
 
 
 @dataclass(slots=True)
@@ -167,13 +169,7 @@ class TargetLoop:
             return time.perf_counter() - began
 
         def parse() -> Parsed:
-            ticks = self._ticks(at_ms)
-            if isinstance(fetched, str):
-                harvests[:] = [memory.failed(fetched, Moment(ticks, took_s, -1))]
-            else:
-                body = self._writer.parser(fetched, memory.job, ticks, self._body_bytes_max)
-                moment = Moment(ticks, took_s, len(fetched.body))
-                harvests[:] = [memory.succeeded(body, moment)]
+            harvests[:] = [self._harvest(memory, fetched, self._ticks(at_ms), took_s)]
             return harvests[0].parsed
 
         size_bytes = 0 if isinstance(fetched, str) else len(fetched.body)
@@ -185,6 +181,23 @@ class TargetLoop:
             if harvest.refused:
                 self._complain("scrape_incomplete", len(harvest.refused), harvest.refused[0])
         self._note(at_ms, took_s(), error)
+
+    def _harvest(
+        self, memory: Memory, fetched: Fetched | str, ticks: int, took_s: Callable[[], float]
+    ) -> Harvest:
+        """On the gate's thread; the loop waits meanwhile."""
+        if isinstance(fetched, str):
+            return memory.failed(fetched, Moment(ticks, took_s, -1))
+        writer = self._writer
+        try:
+            body = writer.decode(fetched, self._fetcher.body_bytes_max)
+        except InvalidInput as error:
+            return memory.failed(str(error), Moment(ticks, took_s, -1))
+
+        def parse() -> Parsed:
+            return writer.parse(body, memory.job, ticks, fetched.openmetrics)
+
+        return memory.succeeded(parse, Moment(ticks, took_s, len(body)))
 
     async def _fetched(self) -> Fetched | str:
         """The answer, or why there is none."""

@@ -10,6 +10,7 @@ stay keep their loop, their connection and their turn; what is new begins, what 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +23,12 @@ from api.scrape.connection import ScrapeFailed
 from api.scrape.discovery import Files
 from api.scrape.fetch import Fetched
 from api.scrape.harvest import Memory
-from api.scrape.loop import TargetLoop, Writer
+from api.scrape.loop import Health, TargetLoop, Writer
 from api.scrape.targets import Target, discovered_labels, target_of
 from tsdb.batch import Parsed
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput
+from tsdb.parse import compression
 
 if TYPE_CHECKING:
     from api.node import Node
@@ -54,25 +56,20 @@ class NodeWriter:
 
         return self._node.ingest.write(self._database, parse, size_bytes, Ack.DISK)
 
-    def parser(
-        self, fetched: Fetched, job: Job, ticks: int, bytes_max: int
-    ) -> Callable[[], Parsed]:
-        resolution = self._database.resolution
+    def decode(self, fetched: Fetched, bytes_max: int) -> bytes:
+        return compression.decode(fetched.body, fetched.encoding, bytes_max=bytes_max)
 
-        def parse() -> Parsed:
-            from tsdb.parse import compression, exposition
+    def parse(self, body: bytes, job: Job, ticks: int, openmetrics: bool) -> Parsed:
+        from tsdb.parse import exposition
 
-            plain = compression.decode(fetched.body, fetched.encoding, bytes_max=bytes_max)
-            return exposition.parse(
-                plain,
-                resolution,
-                now_ticks=ticks,
-                openmetrics=fetched.openmetrics,
-                timestamps=job.honor_timestamps,
-                strict=True,
-            )
-
-        return parse
+        return exposition.parse(
+            body,
+            self._database.resolution,
+            now_ticks=ticks,
+            openmetrics=openmetrics,
+            timestamps=job.honor_timestamps,
+            strict=True,
+        )
 
 
 class _Room:
@@ -135,8 +132,12 @@ class Pool:
                     targets.setdefault(target.identity, target)
         return list(targets.values()), dropped
 
-    def left(self, identity: tuple[object, ...], loop: TargetLoop) -> None:
-        """Its loop is over."""
+    def left(
+        self, identity: tuple[object, ...], loop: TargetLoop, task: asyncio.Task[None]
+    ) -> None:
+        """Its loop is over: it was ended, or by a bug, which the log has."""
+        if not task.cancelled() and task.exception() is not None:
+            loop.health = Health(False, "internal error: it is not scraped any more")
         if self.leaving.get(identity) is loop:
             del self.leaving[identity]
 
@@ -192,10 +193,13 @@ class Scraper:
         except InvalidInput as error:
             LOG.error("scrape_config_refused", error=str(error))
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Ask nobody any more. Series stay as they are: the server may be back in a moment."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # connections are closed in the turn after
 
     async def _apply(self, config: Config) -> None:
         named = {job.name: job for job in config.jobs}
@@ -274,7 +278,7 @@ class Scraper:
         )
         pool.loops[identity] = loop
         task = self._keep_task(loop.start(self.memories))
-        task.add_done_callback(lambda _: pool.left(identity, loop))
+        task.add_done_callback(functools.partial(pool.left, identity, loop))
 
     def _keep(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         return self._keep_task(asyncio.create_task(work, name=name))
