@@ -150,6 +150,10 @@ def test_series_that_vanish_get_a_stale_marker(scraping: Any, site: Any) -> None
         assert "stale" not in it.values("a")
 
 
+GZIP_CUT_OFF = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\n"
+    b"Content-Length: 4\r\n\r\nnope"
+)
 FAILURES: list[tuple[str, dict[str, Any]]] = [
     ("server returned HTTP status 500", {"status": 500}),
     ("no answer within 0.2 s", {"delay_s": 0.5}),
@@ -158,8 +162,7 @@ FAILURES: list[tuple[str, dict[str, Any]]] = [
     ("body_size_limit exceeded", {"text": "a 1\n" + "# x\n" * 400}),
     ("sample_limit exceeded", {"text": "".join(f"a{i} 1\n" for i in range(6))}),
     ("Content-Type", {"content_type": "text/html"}),
-    ("compressed body is cut off", {"raw": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\n"
-                     b"Content-Length: 4\r\n\r\nnope"}),
+    ("compressed body is cut off", {"raw": GZIP_CUT_OFF}),
 ]  # fmt: skip
 
 
