@@ -110,6 +110,8 @@ class Application:
     def _note(self, exchange: Exchange, seconds: float) -> None:
         """Count it, and log what an operator would ask about."""
         status, method = exchange.status, exchange.scope["method"]
+        if exchange.refused is not None:
+            self._node.refusals.note_error(exchange.refused)
         self._metrics.observe(exchange.route, method, status, seconds)
         # A 503 while starting or too busy is counted, not logged: clients repeat it by the second.
         wanted = self._node.settings.access_log or seconds >= SLOW_S or status == 500
@@ -216,6 +218,7 @@ def _complaint(error: RequestValidationError) -> str:
 def _judged(error: TSDBError, exchange: Exchange) -> Refusal:
     """The table's verdict; what an operator must know goes to the log too."""
     refused = errors.refusal(error)
+    exchange.refused = error
     if isinstance(error, CorruptionError):
         LOG.error("corruption", error=str(error), **_facts(exchange))
     elif refused.status == 500:

@@ -3,8 +3,8 @@
     in   TSDBError and the refusals HTTP itself knows
     out  Refusal: status, the JSON body {"status":"error","errorType":...,"error":...}, headers
 
-The body names the culprit and, where one was passed, the limit. It never holds a traceback, a
-path or a version; the request id leads to the log line that has them.
+The body names the culprit and, where one was passed, the limit and its value. It never holds a
+traceback, a path or a version; the request id leads to the log line that has them.
 
     400  bad_data        the request is wrong                    do not repeat it
     401  unauthorized    no account, or none that is known       do not repeat it
@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from api.refusals import limit_of
 from tsdb import limits
 from tsdb.errors import (
     CorruptionError,
@@ -127,7 +128,14 @@ class Refusal:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     def body(self, **extra: object) -> bytes:
-        document = {"status": "error", "errorType": self.kind, "error": self.message}
+        document: dict[str, object] = {
+            "status": "error",
+            "errorType": self.kind,
+            "error": self.message,
+        }
+        limit = limit_of(self.message)
+        if limit is not None:
+            document |= {"limit": limit[0], "limitValue": limit[1]}
         return orjson.dumps(document | self.more | extra, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -15,7 +15,10 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from tsdb.errors import TSDBError
 
 __all__ = ["JSON", "Answer", "ClientGone", "Exchange", "Message", "Receive", "Scope", "Send"]
 
@@ -58,6 +61,7 @@ class Exchange:
         "_send",
         "headers",
         "id",
+        "refused",
         "route",
         "scope",
         "started",
@@ -73,6 +77,7 @@ class Exchange:
         self.route = "other"
         self.status = 0
         self.started = False
+        self.refused: TSDBError | None = None
         self._asked = False  # for the body
 
     def _request_id(self) -> bytes:

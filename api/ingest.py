@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from api.exchange import ClientGone, Exchange
+from api.refusals import Refusals
 from tsdb.errors import InvalidInput, LimitExceeded, TSDBError, Unavailable
 
 if TYPE_CHECKING:
@@ -67,8 +68,14 @@ class Ingest:
     """All writes of a server. Lives on the event loop's thread."""
 
     def __init__(
-        self, *, queue_bytes_max: int, body_bytes_max: int, body_encoded_bytes_max: int
+        self,
+        *,
+        queue_bytes_max: int,
+        body_bytes_max: int,
+        body_encoded_bytes_max: int,
+        refusals: Refusals | None = None,
     ) -> None:
+        self.refusals = Refusals() if refusals is None else refusals
         self._queue_bytes_max = queue_bytes_max
         self._body_bytes_max = body_bytes_max
         self._body_encoded_bytes_max = body_encoded_bytes_max
@@ -145,7 +152,11 @@ class Ingest:
             self._queued_bytes -= size_bytes
             self._waiting -= 1
         if isinstance(found, TSDBError):
+            self.refusals.note_error(found)
             raise found
+        if found.refused_count:
+            limit = found.limit
+            self.refusals.points["none" if limit is None else limit.limit] += found.refused_count
         return found
 
     def _hand_over(self, database: Database) -> None:

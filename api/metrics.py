@@ -45,6 +45,7 @@ class _OfDatabase(Collector):
             f"{PREFIX}writes_waiting", "Writes not answered yet.", node.ingest.writes_waiting
         )
         yield from _of_listeners(node)
+        yield from _of_refusals(node)
         try:
             database = node.database()
         except Unavailable:
@@ -74,6 +75,37 @@ def _of_listeners(node: Node) -> Iterator[Metric]:
         for listener, of in counts.items():
             family.add_metric([listener], getattr(of, field.name))
         yield family
+
+
+def _of_refusals(node: Node) -> Iterator[Metric]:
+    """What was refused, by the bound or the reason."""
+    requests = CounterMetricFamily(
+        f"{PREFIX}refused", "Requests and connections refused, by limit.", labels=["limit"]
+    )
+    counts = node.refusals.requests.copy()
+    if node.access is not None and node.access.context is not None:
+        counts["connections_max"] += node.access.context.cut
+    for limit, count in counts.items():
+        requests.add_metric([limit], count)
+    yield requests
+    points = CounterMetricFamily(
+        f"{PREFIX}points_refused",
+        "Points left out of writes, by limit.",
+        labels=["limit"],
+    )
+    for limit, count in node.refusals.points.copy().items():
+        points.add_metric([limit], count)
+    yield points
+    if node.guard is None or node.access is None:
+        return
+    logins = CounterMetricFamily(
+        f"{PREFIX}logins", "Credentials that were not known already.", labels=["outcome"]
+    )
+    for outcome, count in node.guard.outcomes.copy().items():
+        logins.add_metric([outcome], count)
+    yield logins
+    words = "1 when accounts and certificates are as their files say."
+    yield GaugeMetricFamily(f"{PREFIX}web_config_fresh", words, node.access.fresh)
 
 
 class Metrics:

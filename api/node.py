@@ -18,14 +18,15 @@ from api.door import Door
 from api.ingest import Ingest
 from api.logs import LOG
 from api.readers import Readers
+from api.refusals import Refusals
 from api.settings import Settings
 from api.warming import kernel_modules
 from tsdb import limits
 from tsdb.errors import StorageFailed, Unavailable
 
 if TYPE_CHECKING:
-    from api.listeners.intake import Intake
     from api.auth.access import Access
+    from api.listeners.intake import Intake
     from api.scrape.scraper import Scraper
     from tsdb.database.database import Database
 
@@ -33,7 +34,6 @@ __all__ = ["Node", "State"]
 
 READ_THREADS = 4
 ADMIN_THREADS = 4
-ADMIN_CALLERS_MAX = 16
 POINT_BYTES = 16
 
 
@@ -61,14 +61,22 @@ class Node:
         self.replayed = self.to_replay = 0  # log entries
         known = access is not None and not access.admits_anybody
         self.door = Door(loopback=settings.loopback, accounts=known)
+        self.access = access
         self.guard = None if access is None else access.guard
+        self.refusals = Refusals()
         self.ingest = Ingest(
             queue_bytes_max=settings.queue_bytes_max,
             body_bytes_max=settings.body_bytes_max,
             body_encoded_bytes_max=settings.body_encoded_bytes_max,
+            refusals=self.refusals,
         )
         self.readers = Readers("read", threads=READ_THREADS, callers_max=limits.READS_MAX)
-        self.admin = Readers("admin", threads=ADMIN_THREADS, callers_max=ADMIN_CALLERS_MAX)
+        self.admin = Readers(
+            "admin",
+            threads=ADMIN_THREADS,
+            callers_max=limits.ADMIN_CALLS_MAX,
+            limit="ADMIN_CALLS_MAX",
+        )
         self._on_failure = on_failure
         self._database: Database | None = None
 

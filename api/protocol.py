@@ -23,7 +23,7 @@ import asyncio
 import functools
 import math
 from asyncio import TimerHandle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -37,6 +37,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from api.errors import Refusal
+from api.refusals import Refusals
 from tsdb import limits
 
 __all__ = ["Bounds", "GuardedProtocol", "protocol"]
@@ -53,6 +54,7 @@ class Bounds:
     connections_max: int
     header_timeout_s: float
     body_timeout_s: float
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 class Phase(Enum):
@@ -109,11 +111,13 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         crowd = len(self.connections)
-        if crowd > self._bounds.connections_max * CROWD_FACTOR:
-            transport.abort()
-            return
         if crowd > self._bounds.connections_max:
-            self.app = _too_many
+            refusal = _too_many(self._bounds.connections_max)
+            self._bounds.refusals.note(refusal.message)
+            if crowd > self._bounds.connections_max * CROWD_FACTOR:
+                transport.abort()
+                return
+            self.app = functools.partial(_answer_anything, refusal)
         self._arm(self._bounds.header_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -175,7 +179,8 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._header_bytes > limits.HEADER_BYTES_MAX:
                 raise _header_too_large()
         if self._wire_bytes > limits.BODY_DISCARD_BYTES_MAX:
-            raise Refused(Refusal(413, "too_large", "the body does not end"))
+            bound = f"(limit BODY_DISCARD_BYTES_MAX = {limits.BODY_DISCARD_BYTES_MAX:,})"
+            raise Refused(Refusal(413, "too_large", f"the body does not end {bound}"))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -213,7 +218,9 @@ class GuardedProtocol(HttpToolsProtocol):
             found = f"{self._hosts} Host headers; there must be one"
             raise Refused(Refusal(400, "bad_data", found))
         if len(self.pipeline) >= limits.PIPELINE_MAX:
-            raise Refused(Refusal(400, "bad_data", "too many requests sent ahead of their answers"))
+            bound = f"(limit PIPELINE_MAX = {limits.PIPELINE_MAX})"
+            told = f"too many requests sent ahead of their answers {bound}"
+            raise Refused(Refusal(400, "bad_data", told))
         self._phase = Phase.BODY
         self._deadline = NEVER
         self._header_bytes = self._body_bytes = self._wire_bytes = 0
@@ -243,6 +250,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer nothing more but this; later, if answers to earlier requests are due."""
         in_body = self._phase is Phase.BODY
         self._phase = Phase.REFUSED
+        self._bounds.refusals.note(refusal.message)
         self._wire_bytes = 0
         self._deadline = NEVER
         if in_body:
@@ -350,6 +358,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _look_at_stall(self) -> None:
         self._stall_timer = None
         if self.transport.get_write_buffer_size() >= self._stall_bytes:
+            self._bounds.refusals.note(f"(limit WRITE_STALL_S = {limits.WRITE_STALL_S})")
             self.transport.abort()
         else:
             self._watch_stall()
@@ -390,9 +399,13 @@ def _default_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
-async def _too_many(scope: Any, receive: Any, send: Any) -> None:
+def _too_many(connections_max: int) -> Refusal:
+    told = f"too many connections: retry later (limit connections_max = {connections_max})"
+    return Refusal(503, "unavailable", told)
+
+
+async def _answer_anything(refusal: Refusal, scope: Any, receive: Any, send: Any) -> None:
     """What a connection past the bound gets, whatever it asks."""
-    refusal = Refusal(503, "unavailable", "too many connections: retry on another one later")
     body = refusal.body()
     headers = [
         (b"retry-after", b"1"),

@@ -27,8 +27,10 @@ T = TypeVar("T")
 class Readers:
     """`threads` work, at most `callers_max` are being served."""
 
-    def __init__(self, what: str, *, threads: int, callers_max: int) -> None:
-        self._what = what
+    def __init__(
+        self, what: str, *, threads: int, callers_max: int, limit: str = "READS_MAX"
+    ) -> None:
+        self._what, self._limit = what, limit
         self._callers_max = callers_max
         self._callers = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=what)
@@ -42,7 +44,9 @@ class Readers:
         """Hold a place for one request, its answer included. Raises Unavailable."""
         if self._callers >= self._callers_max:
             raise Unavailable(
-                f"{self._callers} {self._what} requests are under way: retry", code="overloaded"
+                f"too many {self._what} requests are under way: retry later "
+                f"(limit {self._limit} = {self._callers_max})",
+                code="overloaded",
             )
         self._callers += 1
         try:

@@ -99,6 +99,8 @@ LISTENER_IDLE_S = 3600
 """Silence on such a connection before it is cut: its sender may lose what it sends next."""
 READS_MAX = 64
 """Reads under way, waiting or being sent; past it readers get 503 + Retry-After."""
+ADMIN_CALLS_MAX = 16
+"""Calls for figures and upkeep under way; past it 503 + Retry-After."""
 PIECE_BYTES = 128 * KIB
 """A streamed answer goes out in pieces of at least this: a piece costs a thread switch."""
 KEYS_PER_ANSWER_MAX = 30_000

@@ -37,6 +37,7 @@ class Access:
         self.guard: Guard | None = None
         self.context: ListenerContext | None = None
         self.config = WebConfig()
+        self.fresh = True  # the files as they are now are in force
         self._stamps: Stamps = {}
         if self._file is not None:
             try:
@@ -75,7 +76,9 @@ class Access:
             context = context_of(config.tls) if config.tls is not None else None
         except InvalidInput as error:
             LOG.error("web_config_refused", error=str(error), action="what was read before stays")
+            self.fresh = False
             return False
+        self.fresh = True
         self._stamps = {p: s for p, s in self._stamps.items() if p in {self._file, *_files(config)}}
         self.config = config
         if self.context is not None and context is not None:

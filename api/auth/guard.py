@@ -29,6 +29,7 @@ from tsdb.errors import Unavailable
 __all__ = ["Guard"]
 
 THREADS = 2
+OUTCOMES = ("right", "wrong", "missing", "malformed", "scope", "too_many", "busy")
 HOW = "send Authorization: Basic or Bearer"
 
 
@@ -37,7 +38,8 @@ class Guard:
 
     def __init__(self, accounts: Accounts, attempts: Attempts | None = None) -> None:
         self.accounts = accounts
-        self.outcomes: Counter[str] = Counter()  # of what was not known already
+        # Of what was not known already, and of known accounts without the scope.
+        self.outcomes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self._attempts = Attempts() if attempts is None else attempts
         self._threads = ThreadPoolExecutor(THREADS, "login")
         # By accounts too: what an older file allowed says nothing about a newer one.
