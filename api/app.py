@@ -28,7 +28,7 @@ from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.logs import LOG
 from api.metrics import Metrics
 from api.node import Node
-from api.routes import admin, bulk, collectd, health, kv, opentsdb, targets
+from api.routes import admin, bulk, collectd, health, kv, metadata, opentsdb, targets
 from api.routes.writers import writer_of
 from api.work import Reply
 from tsdb import limits
@@ -131,7 +131,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         openapi_url="/openapi.json",
     )
-    for routes in (kv, bulk, admin, opentsdb, collectd, targets):
+    for routes in (kv, bulk, admin, opentsdb, collectd, targets, metadata):
         routes.declare(app, node)
     health.declare(app, node, metrics)
     _add_page(app)
