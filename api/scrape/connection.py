@@ -69,15 +69,11 @@ class Connection:
         try:
             response = await wire.exchange(request, bytes_max, claim)
         except _ClosedEarly as early:
-            wire.close()
             if not reused:
                 raise ScrapeFailed(str(early)) from early
             # The target gave the connection up while we were not looking: that is no failure.
             wire = await self._connected()
             response = await wire.exchange(request, bytes_max, claim)
-        except BaseException:
-            wire.close()
-            raise
         if wire.closed:
             return response
         self._wire = wire
@@ -148,17 +144,16 @@ class _Wire(asyncio.Protocol):
         self._response = Response()
         self._pieces.clear()
         self._size = self._header_size = 0
-        self._in_body = False
+        self._in_body = self._keep = False
         self._bytes_max, self._claim = bytes_max, claim
         self._transport.write(request)
         try:
-            response = await self._waiter
+            return await self._waiter
         finally:
             self._waiter = None
             self._claim = _nothing
-        if not self._keep:
-            self.close()
-        return response
+            if not self._keep:  # given up as well: what comes now belongs to nothing
+                self.close()
 
     def close(self) -> None:
         if self._transport is not None:
