@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,32 @@ def test_accept_is_what_prometheus_says() -> None:
 )  # fmt: skip
 def test_durations_read_as_prometheus_prints_them(milliseconds: int, text: str) -> None:
     assert duration_text(milliseconds) == text
+
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+ROW = re.compile(r"^\| `(\w+)` \| `(.+?)` \|", re.M)
+
+
+def rows(heading: str) -> list[tuple[str, str]]:
+    page = (DOCS / "reference" / "scrape-config.md").read_text()
+    found = ROW.findall(page.partition(heading + "\n")[2].partition("\n## ")[0])
+    assert found
+    return found
+
+
+def test_the_reference_page_says_what_is_read() -> None:
+    for key, example in rows("## The file"):
+        assert parse(f"{key}: {example}", Path("p.yml"))
+    for key, example in rows("## A job"):
+        assert only(f"{IN_JOB}scrape_timeout: 5s\n  {key}: {example}" if key != "scrape_timeout"
+                    else f"{IN_JOB}{key}: {example}")  # fmt: skip
+    for key, example in rows("## Refused by name"):
+        with pytest.raises(InvalidInput, match=f"{key} is not supported"):
+            only(f"{IN_JOB}{key}: {example}")
+
+
+def test_examples_of_the_how_to_page_are_read() -> None:
+    page = (DOCS / "how-to" / "scrape-targets.md").read_text()
+    found = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    assert len(found) >= 4
+    assert all(parse(text, Path("p.yml")).jobs for text in found)
