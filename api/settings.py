@@ -32,11 +32,12 @@ from tsdb.errors import InvalidInput
 __all__ = ["ENV_PREFIX", "Settings", "load"]
 
 ENV_PREFIX = "SILVERBACK_"
-# Read elsewhere (tsdb.jit, the command line); not a misspelt setting.
+# Read elsewhere (tsdb.jit, the command line, tests of real clients); not a misspelt setting.
 ENV_OTHERS = {
     "SILVERBACK_CACHE_DIR",
     "SILVERBACK_CA_FILE",
     "SILVERBACK_CONFIG",
+    "SILVERBACK_PEERS",
     "SILVERBACK_TOKEN",
     "SILVERBACK_USER",
 }
@@ -84,7 +85,7 @@ class Settings(BaseModel):
         None, description="file of accounts and certificates, as Prometheus' exporters take it"
     )
     allow_open_network: bool = Field(
-        False, description="listen beyond loopback without accounts: whoever reaches it may do all"
+        False, description="listen beyond loopback although nobody is asked who it is"
     )
     resolution: Literal["s", "ms", "us", "ns"] | None = Field(
         None, description="ticks of a new database (ms unless given); never changes afterwards"

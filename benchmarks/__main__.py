@@ -35,6 +35,7 @@ BENCHMARKS = {
     "parse": "file",
     "engine": "stdout",
     "http": "stdout",
+    "auth": "stdout",
 }
 
 

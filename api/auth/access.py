@@ -26,6 +26,7 @@ from tsdb.errors import InvalidInput
 
 __all__ = ["Access"]
 
+LINE_PORTS = ("graphite_port", "opentsdb_port")
 Stamps: TypeAlias = dict[Path, tuple[int, int, int] | None]
 
 
@@ -107,6 +108,14 @@ class Access:
                 f"--host {settings.host} opens the database to whoever reaches the port: name "
                 "accounts with --web-config FILE (docs/how-to/secure-a-server.md), or pass "
                 "--allow-open-network if that is meant",
+                Exit.CONFIG,
+            )
+        lines = [name for name in LINE_PORTS if getattr(settings, name) is not None]
+        if lines and not settings.allow_open_network:
+            raise CommandFailed(
+                f"--{lines[0].replace('_', '-')} on --host {settings.host} takes points from "
+                "whoever reaches it: its protocol has no accounts; pass --allow-open-network if "
+                "that is meant",
                 Exit.CONFIG,
             )
         if self.admits_anybody:

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from api.auth.accounts import Account, User
 from api.auth.scope_names import ALL, NAMES
-from api.auth.yaml_nodes import Place, Section, document
+from api.scrape.document import Entry, Section
+from api.scrape.document import read as read_yaml
 from tsdb import limits
 from tsdb.errors import InvalidInput
 
@@ -43,6 +46,7 @@ CLIENT_AUTH = {
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1"} | {
     "X25519": "X25519"
 }
+T = TypeVar("T")
 _SUITE = re.compile(r"TLS_(ECDHE)_(RSA|ECDSA)_WITH_(AES_128_GCM|AES_256_GCM|CHACHA20_POLY1305)_\w+")
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -89,138 +93,156 @@ class WebConfig:
 
 def read(file: Path) -> WebConfig:
     """Read and check it all; raises InvalidInput."""
+    whole = _document(file)
+    if whole is None:
+        return WebConfig()
+    section = whole.section()
+    tls = section.take("tls_server_config")
+    found = WebConfig(
+        tls=None if tls is None else _tls(tls, file.parent),
+        headers=_headers(section.take("http_server_config")),
+        users=_users(section.take("basic_auth_users"), section.take("basic_auth_scopes")),
+        tokens=_tokens(section.take("bearer_tokens")),
+    )
+    section.end()
+    return found
+
+
+def _document(file: Path) -> Entry | None:
     try:
         with file.open("rb") as opened:
             text = opened.read(limits.WEB_CONFIG_BYTES_MAX + 1)
     except OSError as error:
         raise InvalidInput(f"{file}: {(error.strerror or str(error)).lower()}") from error
     if len(text) > limits.WEB_CONFIG_BYTES_MAX:
-        raise InvalidInput(
-            f"{file}: it is too large (limit WEB_CONFIG_BYTES_MAX = "
-            f"{limits.WEB_CONFIG_BYTES_MAX:,})"
-        )
-    whole = document(file, text)
-    tls = whole.take("tls_server_config")
-    found = WebConfig(
-        tls=None if tls is None else _tls(tls.section()),
-        headers=_headers(whole.section("http_server_config")),
-        users=_users(whole.section("basic_auth_users"), whole.section("basic_auth_scopes")),
-        tokens=_tokens(whole.section("bearer_tokens")),
-    )
-    whole.end()
-    return found
+        most = f"(limit WEB_CONFIG_BYTES_MAX = {limits.WEB_CONFIG_BYTES_MAX:,})"
+        raise InvalidInput(f"{file}: it is too large {most}")
+    try:
+        return read_yaml(text.decode(), str(file))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file}: it is not UTF-8") from error
 
 
-def _tls(section: Section) -> Tls:
-    cert, key = section.take("cert_file"), section.take("key_file")
-    if cert is None or key is None:
-        raise section.place.error("cert_file and key_file are both needed")
-    ca = section.take("client_ca_file")
-    auth = section.take("client_auth_type")
-    mode = ssl.CERT_NONE if auth is None else auth.choice(CLIENT_AUTH)
-    if auth is not None and mode is not ssl.CERT_NONE and ca is None:
-        raise auth.error("it needs client_ca_file")
-    if ca is not None and mode is ssl.CERT_NONE:
-        raise ca.error("it needs client_auth_type: RequireAndVerifyClientCert")
+def _tls(entry: Entry, folder: Path) -> Tls:
+    section = entry.section()
+    cert, key = section.text("cert_file"), section.text("key_file")
+    if not cert or not key:
+        entry.fail("cert_file and key_file are both needed")
+    ca, mode = section.text("client_ca_file"), _chosen(section, "client_auth_type", CLIENT_AUTH)
+    mode = ssl.CERT_NONE if mode is None else mode
+    if mode is not ssl.CERT_NONE and not ca:
+        section.fail("client_auth_type", "it needs client_ca_file")
+    if ca and mode is ssl.CERT_NONE:
+        section.fail("client_ca_file", "it needs client_auth_type: RequireAndVerifyClientCert")
     found = Tls(
-        cert_file=cert.path(),
-        key_file=key.path(),
+        cert_file=folder / cert,
+        key_file=folder / key,
         client_auth=mode,
-        client_ca_file=None if ca is None else ca.path(),
-        min_version=section.value("min_version", _version, ssl.TLSVersion.TLSv1_2),
-        max_version=section.value("max_version", _version, ssl.TLSVersion.TLSv1_3),
-        ciphers=section.value("cipher_suites", _ciphers, ""),
-        server_preference=section.value("prefer_server_cipher_suites", Place.truth, True),
-        curve=section.value("curve_preferences", _curve, ""),
+        client_ca_file=folder / ca if ca else None,
+        min_version=_chosen(section, "min_version", VERSIONS) or ssl.TLSVersion.TLSv1_2,
+        max_version=_chosen(section, "max_version", VERSIONS) or ssl.TLSVersion.TLSv1_3,
+        ciphers=":".join(map(_cipher, section.items("cipher_suites"))),
+        server_preference=section.flag("prefer_server_cipher_suites", True),
+        curve=_curve(section.items("curve_preferences")),
     )
     section.end()
     if found.min_version > found.max_version:
-        raise section.place.error("min_version is above max_version")
+        section.fail("min_version", "it is above max_version")
     return found
 
 
-def _version(place: Place) -> ssl.TLSVersion:
-    return place.choice(VERSIONS)
+def _chosen(section: Section, name: str, choices: Mapping[str, T]) -> T | None:
+    entry = section.take(name)
+    return None if entry is None else _choice(entry, choices)
 
 
-def _ciphers(place: Place) -> str:
-    """Go's names as OpenSSL's; those of TLS 1.3 are not for choosing, in Go neither."""
-    found = []
-    for item in place.items():
-        match = _SUITE.fullmatch(item.text())
-        if match is None:
-            raise item.error(f"{item.text()!r} is no cipher suite of TLS 1.2 that is still safe")
-        cipher = match[3].replace("AES_128", "AES128").replace("AES_256", "AES256")
-        digest = {"AES128_GCM": "-SHA256", "AES256_GCM": "-SHA384"}.get(cipher, "")
-        found.append(f"{match[1]}-{match[2]}-{cipher.replace('_', '-')}{digest}")
-    return ":".join(found)
+def _choice(entry: Entry, choices: Mapping[str, T]) -> T:
+    text = entry.text()
+    if text not in choices:
+        entry.fail(f"{text!r} is none of {', '.join(choices)}")
+    return choices[text]
 
 
-def _curve(place: Place) -> str:
-    items = place.items()
-    if len(items) > 1:
-        raise place.error("one curve can be chosen here, or leave it out")
-    return items[0].choice(CURVES) if items else ""
+def _cipher(entry: Entry) -> str:
+    """Go's name as OpenSSL's; those of TLS 1.3 are not for choosing, in Go neither."""
+    match = _SUITE.fullmatch(entry.text())
+    if match is None:
+        entry.fail(f"{entry.text()!r} is no cipher suite of TLS 1.2 that is still safe")
+    cipher = match[3].replace("AES_128", "AES128").replace("AES_256", "AES256")
+    digest = {"AES128_GCM": "-SHA256", "AES256_GCM": "-SHA384"}.get(cipher, "")
+    return f"{match[1]}-{match[2]}-{cipher.replace('_', '-')}{digest}"
 
 
-def _headers(section: Section) -> dict[str, str]:
-    section.value("http2", Place.truth, False)  # HTTP/1.1 is spoken either way; clients agree to it
-    wanted = section.section("headers")
-    found: dict[str, str] = {}
-    for name in HEADERS:
-        place = wanted.take(name)
-        if place is None:
-            continue
-        if not _HEADER_VALUE.fullmatch(place.text()):
-            raise place.error("a header is one line of plain ASCII")
-        found[name] = place.text()
-    wanted.end()
+def _curve(entries: list[Entry]) -> str:
+    if len(entries) > 1:
+        entries[1].fail("one curve can be chosen here, or leave it out")
+    return _choice(entries[0], CURVES) if entries else ""
+
+
+def _headers(entry: Entry | None) -> dict[str, str]:
+    if entry is None:
+        return {}
+    section = entry.section()
+    section.flag("http2", False)  # HTTP/1.1 is spoken either way; clients agree to it
+    wanted = section.take("headers")
     section.end()
+    if wanted is None:
+        return {}
+    names, found = wanted.section(), {}
+    for name in HEADERS:
+        text = names.take(name)
+        if text is None:
+            continue
+        if not _HEADER_VALUE.fullmatch(text.text()):
+            text.fail("a header is one line of plain ASCII")
+        found[name] = text.text()
+    names.end()
     return found
 
 
-def _users(section: Section, chosen: Section) -> dict[str, User]:
-    known = {name: _scopes(place) for name, place in chosen.names()}
+def _users(entry: Entry | None, chosen: Entry | None) -> dict[str, User]:
+    entries = {} if chosen is None else dict(chosen.section().entries())
     found: dict[str, User] = {}
-    for name, place in section.names():
-        match = _BCRYPT.fullmatch(place.text())
+    for name, hashed in [] if entry is None else entry.section().entries():
+        match = _BCRYPT.fullmatch(hashed.text())
         if match is None:
-            raise place.error("a bcrypt hash is wanted: htpasswd -nBC 10 USER")
+            hashed.fail("a bcrypt hash is wanted: htpasswd -nBC 10 USER")
         if not 4 <= int(match[1]) <= limits.BCRYPT_COST_MAX:
-            raise place.error(
+            hashed.fail(
                 f"a cost of {int(match[1])} takes too long for a server "
                 f"(limit BCRYPT_COST_MAX = {limits.BCRYPT_COST_MAX})"
             )
         if not name or ":" in name:
-            raise place.error("a user has a name, without a colon")
-        account = Account(name, known.pop(name, ALL))
-        found[name] = User(account, place.text().encode())
-    for name in known:
-        raise chosen.place.error(f"basic_auth_scopes names {name!r}, basic_auth_users does not")
+            hashed.fail("a user has a name, without a colon")
+        scopes = entries.pop(name, None)
+        account = Account(name, ALL if scopes is None else _scopes(scopes))
+        found[name] = User(account, hashed.text().encode())
+    for scopes in entries.values():
+        scopes.fail("basic_auth_users has no such user")
     return found
 
 
-def _tokens(section: Section) -> dict[bytes, Account]:
+def _tokens(entry: Entry | None) -> dict[bytes, Account]:
     found: dict[bytes, Account] = {}
-    for name, place in section.names():
-        token = place.section()
-        digest, scopes = token.take("sha256"), token.take("scopes")
-        token.end()
+    for name, token in [] if entry is None else entry.section().entries():
+        section = token.section()
+        digest, scopes = section.take("sha256"), section.take("scopes")
+        section.end()
         if digest is None or scopes is None:
-            raise place.error("sha256 and scopes are both needed: silverback token prints them")
+            token.fail("sha256 and scopes are both needed: silverback token prints them")
         if not _SHA256.fullmatch(digest.text()):
-            raise digest.error("64 hexadecimal digits are wanted: silverback token prints them")
+            digest.fail("64 hexadecimal digits are wanted: silverback token prints them")
         key = bytes.fromhex(digest.text())
         if key in found:
-            raise digest.error(f"it is the token of {found[key].name!r} too")
+            digest.fail(f"it is the token of {found[key].name!r} too")
         found[key] = Account(name, _scopes(scopes))
     return found
 
 
-def _scopes(place: Place) -> int:
+def _scopes(entry: Entry) -> int:
     found = 0
-    for item in place.items():
-        found |= item.choice(NAMES)
+    for item in entry.items():
+        found |= _choice(item, NAMES)
     if not found:
-        raise place.error(f"at least one of {', '.join(NAMES)} is wanted")
+        entry.fail(f"at least one of {', '.join(NAMES)} is wanted")
     return found

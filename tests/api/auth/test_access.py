@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.auth.access import Access
+from api.auth.access import LINE_PORTS, Access
 from api.exits import CommandFailed, Exit
 from api.settings import load
 
@@ -37,6 +37,17 @@ def test_the_network_needs_accounts_or_a_word(file: Path) -> None:
     guarded.close()
 
 
+@pytest.mark.parametrize("port", LINE_PORTS)
+def test_ports_without_accounts_need_a_word_of_their_own(file: Path, port: str) -> None:
+    network: dict[str, Any] = {"host": "0.0.0.0", "web_config": file, port: 0}
+    with pytest.raises(CommandFailed, match=f"--{port.replace('_', '-')}"):
+        access(**network)
+    guarded = access(**network, allow_open_network=True)
+    assert not guarded.admits_anybody
+    guarded.close()
+    assert access(**{port: 0}).admits_anybody, "this machine is trusted"
+
+
 def test_tls_alone_keeps_nobody_out(certificates: Any, tmp_path: Path) -> None:
     certificates.issue("server")
     assert certificates.ca_file.exists()
@@ -54,7 +65,7 @@ def test_tls_alone_keeps_nobody_out(certificates: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("basic_auth_usres: {}", "line 1: basic_auth_usres"),
+        ("basic_auth_usres: {}", "line 1: unknown key 'basic_auth_usres'"),
         ("tls_server_config: {cert_file: no.pem, key_file: no.key}", "no.pem"),
         ("tls_server_config: {cert_file: web.yml, key_file: web.yml}", "web.yml"),
     ],
