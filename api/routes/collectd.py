@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.exchange import Answer, Exchange
 from api.node import Node
 from api.queries import ack_of
-from api.routes import collectd_examples as examples
+from api.routes.collectd_examples import COLLECTD
 from api.routes.written import answer_of
 from api.work import Reply
 
@@ -49,6 +49,6 @@ async def write(node: Node, exchange: Exchange) -> Answer:
 def declare(app: FastAPI, node: Node) -> None:
     """The route as FastAPI knows it."""
 
-    @app.post(PATH, **examples.COLLECTD)
+    @app.post(PATH, **COLLECTD)
     async def put_values(request: Request) -> Response:
         return Reply(await write(node, request.scope["exchange"]))
