@@ -96,7 +96,10 @@ def _of_refusals(node: Node) -> Iterator[Metric]:
     for limit, count in node.refusals.points.copy().items():
         points.add_metric([limit], count)
     yield points
-    if node.guard is None or node.access is None:
+    if node.access is not None:
+        words = "1 when accounts and certificates are as their files say."
+        yield GaugeMetricFamily(f"{PREFIX}web_config_fresh", words, node.access.fresh)
+    if node.guard is None:
         return
     logins = CounterMetricFamily(
         f"{PREFIX}logins", "Credentials that were not known already.", labels=["outcome"]
@@ -104,8 +107,6 @@ def _of_refusals(node: Node) -> Iterator[Metric]:
     for outcome, count in node.guard.outcomes.copy().items():
         logins.add_metric([outcome], count)
     yield logins
-    words = "1 when accounts and certificates are as their files say."
-    yield GaugeMetricFamily(f"{PREFIX}web_config_fresh", words, node.access.fresh)
 
 
 class Metrics:

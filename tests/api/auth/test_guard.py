@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -324,6 +325,17 @@ def test_many_clients_log_in_at_once(guarded: Any, keys: Any) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert set(pool.map(ask, range(64))) == {200}
+
+
+def test_logins_are_counted(guarded: Any, keys: Any) -> None:
+    guarded.get("/kv")
+    guarded.get("/kv", **keys.basic("anna", "wrong"))
+    text = guarded.get("/metrics", **keys.bearer(keys.reader)).body.decode()
+    counts = dict(re.findall(r'silverback_logins_total\{outcome="(\w+)"\} ([\d.]+)', text))
+    assert set(counts) == {"right", "wrong", "missing", "malformed", "scope", "too_many", "busy"}
+    assert float(counts["missing"]) > 0
+    assert float(counts["wrong"]) > 0
+    assert "silverback_web_config_fresh 1.0" in text
 
 
 def test_a_body_is_not_read_for_strangers(guarded: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def test_the_toolkits_example_is_read(tmp_path: Path) -> None:
     assert found.headers["X-Frame-Options"] == "deny"
     assert {n: u.account.scopes for n, u in found.users.items()} == {"alice": ALL, "bob": ALL}
     assert found.keeps_strangers_out
+
+
+@pytest.mark.parametrize("page", ["how-to/secure-a-server.md", "reference/web-config.md"])
+def test_the_files_of_the_documentation_are_read(tmp_path: Path, page: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / page).read_text("utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+    assert examples
+    for example in examples:
+        found = read(tmp_path, example)
+        assert found.keeps_strangers_out or found.tls is not None
 
 
 def test_every_cipher_name_is_one_of_openssl(tmp_path: Path) -> None:
