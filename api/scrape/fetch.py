@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import importlib.metadata
 import ssl
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from tsdb.errors import InvalidInput
 __all__ = ["Fetched", "Fetcher", "Room"]
 
 OK = 200
+CONTEXTS_KEPT = 64
 PORTS = {"http": 80, "https": 443}
 OPENMETRICS, TEXT = "application/openmetrics-text", "text/plain"
 
@@ -56,10 +58,10 @@ class Fetcher:
         self._room = room
         self._bytes_max = min(job.bounds.body_bytes or body_bytes_max, body_bytes_max)
         split = urlsplit(target.url)
-        tls = _context(job.access.tls) if split.scheme == "https" else None
+        self.tls = _context_of(job.access.tls) if split.scheme == "https" else None
         port = split.port or PORTS[split.scheme]
         self._connection = Connection(
-            Peer(split.hostname or "", port, tls, job.access.tls.server_name)
+            Peer(split.hostname or "", port, self.tls, job.access.tls.server_name)
         )
         path = split.path + (f"?{split.query}" if split.query else "")
         timeout = f"{target.timeout_ms / 1_000:g}"
@@ -138,13 +140,21 @@ def _secret(path: Path) -> str:
     return text
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+def _context_of(tls: Tls) -> ssl.SSLContext:
+    """One for all targets that believe the same files; another when a file changed."""
+    files = (tls.ca_file, tls.cert_file, tls.key_file)
     try:
-        context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
-        if tls.cert_file is not None and tls.key_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
+        changed = tuple(path.stat().st_mtime_ns for path in files if path is not None)
+        return _context(tls, changed)
     except (OSError, ssl.SSLError) as error:
         raise InvalidInput(f"tls_config: {error}") from error
+
+
+@functools.lru_cache(maxsize=CONTEXTS_KEPT)
+def _context(tls: Tls, _changed: tuple[int, ...]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
+    if tls.cert_file is not None and tls.key_file is not None:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
     if tls.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

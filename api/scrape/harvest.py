@@ -99,13 +99,16 @@ class Memory:
         self._report_names = _reports_of(job.bounds)
         self._report_keys = [self._labelling.report_key(name) for name in self._report_names]
         self._table = SeriesTable(self._key_of)
+        self._about = self._table.ids_of_keys(self._report_keys)
+        # Of the last scrape that was kept, and of the last good one, as they came. Where all that
+        # came is live they are one array, and where the same comes again nothing is computed.
         self._live: U32s = np.zeros(0, np.uint32)
-        self._seen: U32s = np.zeros(0, np.uint32)
+        self._seen: U32s = self._live
 
     def reconfigured(self, job: Job, target: Target) -> Memory:
         """The same target under other rules: what is live stays so, nothing else is known."""
         fresh = Memory(job, target)
-        fresh._live = fresh._table.ids_of_keys(self._table.keys(self._live))
+        fresh._live = fresh._table.ids_of_keys(self._table.keys(np.unique(self._live)))
         return fresh
 
     def succeeded(self, parse: Callable[[], Parsed], moment: Moment) -> Harvest:
@@ -121,7 +124,7 @@ class Memory:
             return self._failed(str(error), moment, counts)
         explicit = self._explicit(points, moment.ticks)
         live = points.ids if explicit is None else points.ids[~explicit]
-        gone = _without(self._live, points.ids, self._table.count)
+        gone = self._beyond(self._live, points.ids)
         parsed = self._written(points.ids, points.columns, gone, moment, points.counts)
         metadata = answer.metadata if answer.metadata != self.metadata else ()
         exemplars = self._exemplars(answer.exemplars)
@@ -147,7 +150,7 @@ class Memory:
 
         Not for what another target has by now: it may have come back under another name.
         """
-        ids = np.concatenate([self._live, self._report_ids()])
+        ids = np.concatenate([np.unique(self._live), self._about])
         keys = self._table.keys(ids)
         taken = np.zeros(ids.size, np.bool_)
         for other in others:
@@ -156,21 +159,22 @@ class Memory:
         return self._parsed(ids, _single(ticks, np.repeat(STALE, ids.size)))
 
     def _has(self, keys: Sequence[bytes]) -> Bools:
-        live = np.concatenate([self._live, self._report_ids()])
+        live = np.concatenate([self._live, self._about])
         return np.isin(self._table.find(keys), live)
 
     def commit(self, harvest: Harvest) -> None:
         """The write of this harvest was kept."""
-        self._live = np.unique(harvest.live)
+        self._live = harvest.live
         if harvest.seen is not None:
-            self._seen = np.unique(harvest.seen)
+            self._seen = harvest.seen
         if harvest.metadata is not None:
             self.metadata = harvest.metadata
 
     def _failed(self, error: str, moment: Moment, counts: _Counts) -> Harvest:
         nothing = Columns(np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float64))
         none = np.zeros(0, np.uint32)
-        parsed = self._written(none, nothing, self._live, moment, counts, failed=True)
+        gone = np.unique(self._live)
+        parsed = self._written(none, nothing, gone, moment, counts, failed=True)
         return Harvest(parsed, error, none, None, counts.scraped, counts.kept, counts.added)
 
     def _treated(self, answer: Parsed, counts: _Counts) -> _Points:
@@ -182,7 +186,7 @@ class Memory:
         if dropped.any():
             ids, columns = _without_runs(ids, columns, dropped)
         counts.kept = columns.points
-        counts.added = int(_without(ids, self._seen, self._table.count).size)
+        counts.added = int(self._beyond(ids, self._seen).size)
         limit = self.job.bounds.samples
         if limit and counts.kept > limit:
             raise InvalidInput(f"sample_limit exceeded: {counts.kept:,} points (limit {limit:,})")
@@ -211,11 +215,8 @@ class Memory:
         values = self._values(moment, counts, failed=failed)
         own = np.array([values[name] for name in self._report_names], np.float64)
         extra = np.concatenate([np.repeat(STALE, gone.size), own])
-        all_ids = np.concatenate([ids, gone, self._report_ids()])
+        all_ids = np.concatenate([ids, gone, self._about])
         return self._parsed(all_ids, _joined(columns, _single(moment.ticks, extra)))
-
-    def _report_ids(self) -> U32s:
-        return self._table.ids_of_keys(self._report_keys)
 
     def _values(self, moment: Moment, counts: _Counts, *, failed: bool) -> Mapping[str, float]:
         return {
@@ -243,12 +244,27 @@ class Memory:
 
     def _renew(self) -> None:
         """Forget ranges that no longer come: a target's series may change for ever."""
-        live, seen = self._table.keys(self._live), self._table.keys(self._seen)
+        live, seen = (self._table.keys(np.unique(ids)) for ids in (self._live, self._seen))
         self._table = SeriesTable(self._key_of)
+        self._about = self._table.ids_of_keys(self._report_keys)
         self._live, self._seen = self._table.ids_of_keys(live), self._table.ids_of_keys(seen)
 
+    def _beyond(self, ids: U32s, others: U32s) -> U32s:
+        """Ids that are not among the others, each once."""
+        if ids is others or np.array_equal(ids, others):
+            return np.zeros(0, np.uint32)
+        mask = np.zeros(self._table.count, np.bool_)
+        mask[ids] = True
+        mask[others] = False
+        return np.flatnonzero(mask).astype(np.uint32)
+
     def _key_of(self, raw: bytes) -> bytes | None:
-        exposed = dict(label_bytes.parse(self._canonical(raw)))
+        canonical = self._canonical(raw)
+        if b'""' not in raw:
+            plain = self._labelling.plain_key(canonical)
+            if plain is not None:
+                return plain
+        exposed = dict(label_bytes.parse(canonical))
         for name in _EMPTY.findall(raw) if b'""' in raw else ():
             exposed.setdefault(name.decode(), "")
         return self._labelling.key(exposed)
@@ -273,14 +289,6 @@ def _joined(first: Columns, second: Columns) -> Columns:
         np.concatenate([first.timestamps, second.timestamps]),
         np.concatenate([first.values, second.values]),
     )
-
-
-def _without(ids: U32s, others: U32s, count: int) -> U32s:
-    """Ids that are not among the others, each once."""
-    mask = np.zeros(count, np.bool_)
-    mask[ids] = True
-    mask[others] = False
-    return np.flatnonzero(mask).astype(np.uint32)
 
 
 def _without_runs(ids: U32s, columns: Columns, drop: Bools) -> tuple[U32s, Columns]:

@@ -82,7 +82,7 @@ class TargetLoop:
         self._room = room
         self._body_bytes_max = body_bytes_max
         self._fetcher = self._new_fetcher(job, target)
-        self._next: tuple[Job, Target] | None = None
+        self._next: tuple[Job, Target, Fetcher] | None = None
         self._changed = asyncio.Event()
         self._ending = False
         self._task: asyncio.Task[None] | None = None
@@ -94,10 +94,13 @@ class TargetLoop:
 
     def reconfigure(self, job: Job, target: Target) -> None:
         """From the next turn on. Raises InvalidInput, and then nothing changes."""
+        fetcher = self._new_fetcher(job, target)
         if (job, target) != (self.job, self.target):
-            self._new_fetcher(job, target)
             Memory(job, target)
-        self._next = (job, target)
+        elif fetcher.tls is self._fetcher.tls:
+            self._next = None
+            return
+        self._next = (job, target, fetcher)
         if target.interval_ms != self.target.interval_ms:
             self._changed.set()
 
@@ -151,13 +154,12 @@ class TargetLoop:
     def _take_over(self) -> None:
         if self._next is None:
             return
-        (job, target), self._next = self._next, None
-        if (job, target) == (self.job, self.target):
-            return
+        (job, target, fetcher), self._next = self._next, None
         self._fetcher.close()
-        self._fetcher = self._new_fetcher(job, target)
-        self.memory = self.memory.reconfigured(job, target)
-        self.job, self.target = job, target
+        self._fetcher = fetcher
+        if (job, target) != (self.job, self.target):
+            self.memory = self.memory.reconfigured(job, target)
+            self.job, self.target = job, target
 
     async def _scrape(self, at_ms: int) -> None:
         began = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +79,7 @@ class _Server(ThreadingHTTPServer):
         """The other side may leave at any moment; that is what is tested."""
 
 
-def open_site(address: str = "127.0.0.1") -> tuple[Site, _Server]:
+def open_site(tls: ssl.SSLContext | None = None) -> tuple[Site, _Server]:
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,19 +95,21 @@ def open_site(address: str = "127.0.0.1") -> tuple[Site, _Server]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = _Server((address, 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     site.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     return site, server
 
 
 @pytest.fixture
-def open_sites() -> Iterator[Callable[[], Site]]:
+def open_sites() -> Iterator[Callable[..., Site]]:
     """Makes as many as one likes."""
     servers: list[_Server] = []
 
-    def make() -> Site:
-        site, server = open_site()
+    def make(tls: ssl.SSLContext | None = None) -> Site:
+        site, server = open_site(tls)
         servers.append(server)
         return site
 
@@ -117,5 +120,5 @@ def open_sites() -> Iterator[Callable[[], Site]]:
 
 
 @pytest.fixture
-def site(open_sites: Callable[[], Site]) -> Site:
+def site(open_sites: Callable[..., Site]) -> Site:
     return open_sites()

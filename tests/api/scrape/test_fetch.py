@@ -6,11 +6,13 @@ import asyncio
 import base64
 import gzip
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from api.scrape.config import Access, Bounds, Config, Group, Job, Tls
 from api.scrape.connection import ScrapeFailed
@@ -203,6 +205,32 @@ def test_credentials(site: Any, tmp_path: Path) -> None:
     assert "cannot be read" in fails(site.address, access=gone)
     smuggled = Access(scheme="Bearer", credentials="a\r\nX: y")
     assert "more than a line" in fails(site.address, access=smuggled)
+
+
+def test_tls(open_sites: Any, tmp_path: Path) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("site.example").configure_cert(served)
+    authority.configure_trust(served)
+    served.verify_mode = ssl.CERT_REQUIRED
+    site = open_sites(served)
+    for name, one in (("ca", authority), ("other", stranger)):
+        one.cert_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    client = authority.issue_cert("me.example")
+    client.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    client.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    own = {"cert_file": tmp_path / "cert.pem", "key_file": tmp_path / "key.pem"}
+
+    def ask(**tls: Any) -> dict[str, Any]:
+        return {"scheme": "https", "access": Access(tls=Tls(**own, **tls))}
+
+    good = ask(ca_file=tmp_path / "ca.pem", server_name="site.example")
+    assert [f.body for f in fetch(site.address, 2, **good)] == [b"metric_a 1\n"] * 2
+    assert site.connections == 1
+    assert fetch(site.address, **ask(insecure_skip_verify=True))
+    assert "tls: " in fails(site.address, **ask(ca_file=tmp_path / "ca.pem"))
+    wrong = ask(ca_file=tmp_path / "other.pem", server_name="site.example")
+    assert "tls: " in fails(site.address, **wrong)
 
 
 def test_files_of_tls_must_be_there(tmp_path: Path) -> None:

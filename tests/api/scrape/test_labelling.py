@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.scrape.config import Bounds, Job
 from api.scrape.labelling import Labelling, attached
 from api.scrape.relabel import Action, Rule
 from api.scrape.targets import Target
-from tsdb.errors import InvalidInput
-from tsdb.index.labels import parse
+from tsdb.errors import InvalidInput, LimitExceeded
+from tsdb.index.labels import canonical, parse
 
 TARGET = Target("j", (("instance", "h:1"), ("job", "j")), "http://h:1/metrics", 1_000, 1_000, ())
 
@@ -93,3 +95,34 @@ def test_external_labels_never_overwrite() -> None:
     assert dict(parse(labelling.report_key("up"))) == {
         "__name__": "up", "dc": "eu", "instance": "h:1", "job": "j",
     }  # fmt: skip
+
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=5)
+label_sets = st.dictionaries(
+    st.one_of(texts, st.sampled_from(["job", "instance", "dc", "__name__"])), texts, max_size=5
+)
+
+
+@given(label_sets, st.dictionaries(texts, texts, max_size=2), st.booleans())
+def test_the_short_way_is_the_long_way(
+    exposed: dict[str, str], outside: dict[str, str], honor: bool
+) -> None:
+    exposed = {"__name__": "x"} | exposed
+    job = Job("j", honor_labels=honor, external_labels=tuple(outside.items()))
+    labelling = Labelling(job, TARGET)
+    short = labelling.plain_key(canonical(exposed))
+    if short is not None:
+        assert short == labelling.key(exposed)
+    conflict = set(exposed) & ({"job", "instance"} | set(outside))
+    assert (short is None) == bool(conflict)
+
+
+def test_the_short_way_is_for_nothing_special() -> None:
+    exposed = canonical({"__name__": "x"})
+    for special in ({"series_rules": (Rule(target_label="a"),)}, {"bounds": Bounds(labels=9)}):
+        assert Labelling(Job("j", **special), TARGET).plain_key(exposed) is None
+    many = canonical({"__name__": "x"} | {f"l{i}": "v" for i in range(63)})
+    labelling = Labelling(Job("j"), TARGET)
+    assert labelling.plain_key(many) is None
+    with pytest.raises(LimitExceeded, match="LABELS_PER_SERIES_MAX"):
+        labelling.key(dict(parse(many)))
