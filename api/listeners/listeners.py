@@ -14,7 +14,7 @@ import contextlib
 import socket
 from dataclasses import dataclass
 
-from api.exits import CommandFailed, Exit
+from api.exits import CommandFailed
 from api.listeners.datagrams import Datagrams
 from api.listeners.dialects import Dialect, Graphite, OpenTSDB
 from api.listeners.intake import Intake
@@ -80,16 +80,8 @@ class Listeners:
         return self.ports[name].number
 
     def bind(self) -> None:
-        """Raises CommandFailed when a port is taken, or open to anybody without being told to."""
+        """Raises CommandFailed when a port is taken. Who may reach them: api.auth.access."""
         settings = self._node.settings
-        wanted = (settings.graphite_port, settings.opentsdb_port) != (None, None)
-        if wanted and not settings.loopback and not settings.allow_open_network:
-            raise CommandFailed(
-                f"--host {settings.host} opens the ports of Graphite and OpenTSDB to whoever "
-                "reaches them, and their protocols know no accounts: pass --allow-open-network "
-                "if that is meant",
-                Exit.CONFIG,
-            )
         try:
             if settings.graphite_port is not None:
                 stream = bound(settings.host, settings.graphite_port, socket.SOCK_STREAM)

@@ -13,8 +13,6 @@ import pytest
 
 from api.exits import CommandFailed
 from api.listeners.framing import LineFraming
-from api.listeners.listeners import Listeners
-from api.node import Node
 from api.server import Server
 from api.settings import load
 from tsdb import limits
@@ -363,20 +361,6 @@ def test_a_port_that_is_taken_is_told(start: Any, tmp_path: Any) -> None:
         chosen = {"data": tmp_path / "db", "port": 0, "opentsdb_port": port}
         with pytest.raises(CommandFailed, match=f"port {port}: address already in use"):
             Server(load(chosen, environ={})).run()
-
-
-def test_ports_without_accounts_are_not_opened_to_the_network_by_accident(tmp_path: Any) -> None:
-    chosen = {"data": tmp_path / "db", "port": 0, "graphite_port": 0}
-    node = Node(load(chosen | {"host": "0.0.0.0"}, environ={}))
-    with pytest.raises(CommandFailed, match="know no accounts"):
-        Listeners(node).bind()
-    node.close()
-
-    meant = Node(load(chosen | {"host": "0.0.0.0", "allow_open_network": True}, environ={}))
-    listeners = Listeners(meant)
-    listeners.bind()
-    listeners.release()
-    meant.close()
 
 
 def test_no_ports_unless_asked_for(server: Any) -> None:
