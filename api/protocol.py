@@ -44,6 +44,7 @@ __all__ = ["Bounds", "GuardedProtocol", "protocol"]
 
 NEVER = math.inf
 LINGER_S = 2.0
+GOODBYE_S = 0.5
 CROWD_FACTOR = 2  # past connections_max x this, connections are cut without a word
 
 
@@ -105,6 +106,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._wire_bytes = 0  # of one message, chunk framing included
         self._verdict: Refusal | None = None  # waits for the answers before it
         self._responses_due = 0
+        self._leaving = False
 
     # --- connection ------------------------------------------------------------------------
 
@@ -130,10 +132,25 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server stops: requests whose header has come are still answered."""
+        self._leaving = True
         if self._responses_due:
             self.cycle.keep_alive = False
         else:
             self.transport.close()
+            self._hurry()
+
+    def _hurry(self) -> None:
+        """Over TLS a close waits for the client's goodbye; one that idles never says it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(GOODBYE_S, self._leave)
+
+    def _leave(self) -> None:
+        self._timer = None
+        if self.transport.get_write_buffer_size():  # it takes its answer still
+            self._hurry()
+        else:
+            self.transport.abort()
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -241,6 +258,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self._responses_due -= 1
         super().on_response_complete()
+        if self._leaving and self.transport.is_closing():
+            self._hurry()
         if self._verdict is not None and not self._responses_due:
             self._say(self._verdict)
 

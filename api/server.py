@@ -38,6 +38,7 @@ from api.protocol import Bounds, GuardedProtocol, protocol
 from api.scrape.scraper import Scraper
 from api.settings import Settings
 from api.sockets import BACKLOG, bound
+from tsdb import limits
 from tsdb.errors import InvalidInput, Unavailable
 
 __all__ = ["Server", "run"]
@@ -46,7 +47,6 @@ SWITCH_INTERVAL_S = 0.0005  # p99 of small requests beside busy ones: 7.6 ms, wi
 GARBAGE_YOUNG = 50_000  # objects made, beyond those gone, before the collector looks at them
 FILES_WANTED = 65_536
 ACCESS_LOOK_S = 1.0  # between looks at the files of accounts and certificates
-SHUTDOWN_S = 5.0  # for a client to say goodbye too, in TLS
 LAST_WORDS_S = 5.0  # reads go on for so long after storage failed, then the process ends
 HEADERS = [
     ("x-content-type-options", "nosniff"),
@@ -160,7 +160,7 @@ class Server(uvicorn.Server):
             ssl=self.access.context,
             backlog=BACKLOG,
             ssl_handshake_timeout=self.settings.header_timeout_s if tls else None,
-            ssl_shutdown_timeout=SHUTDOWN_S if tls else None,
+            ssl_shutdown_timeout=limits.WRITE_STALL_S if tls else None,
         )
         self.servers = [listening]
         await self.listeners.open()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,16 @@ def file(tmp_path: Path, accounts: str) -> Path:
     path = tmp_path / "web.yml"
     path.write_text(accounts)
     return path
+
+
+def test_an_open_server_does_not_start_by_accident(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "api.cli", "serve", "--host", "0.0.0.0", "--port", "0"]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path / "db")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == Exit.CONFIG
+    assert "--web-config FILE" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "db").exists()
 
 
 def test_the_network_needs_accounts_or_a_word(file: Path) -> None:

@@ -197,6 +197,14 @@ def test_changes_are_seen_without_being_told(tls: Any, certificates: Any) -> Non
         assert served != before
 
 
+def told(wire: ssl.SSLSocket) -> bytes:
+    """A refusal as far as its last byte; the connection lingers after it."""
+    got = b""
+    while not got.endswith(b"}\n") and (more := wire.recv(1 << 16)):
+        got += more
+    return got
+
+
 # --- slow clients ---------------------------------------------------------------------------------
 
 
@@ -206,6 +214,19 @@ def read_to_end(wire: socket.socket) -> bytes:
         while more := wire.recv(1 << 16):
             got += more
     return got
+
+
+def test_idle_clients_do_not_hold_up_the_end(tls: Any, certificates: Any) -> None:
+    """They never answer the goodbye of TLS, and 30 s are allowed to it otherwise."""
+    with (
+        tls(shutdown_timeout_s=60) as server,
+        connected(server.port, client(certificates.ca_file)) as wire,
+    ):
+        assert asked(wire).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 15
+        assert read_to_end(wire) == b""
 
 
 @pytest.mark.parametrize("hello", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"])
@@ -224,7 +245,7 @@ def test_a_header_that_comes_too_slowly_is_cut_over_tls(tls: Any, certificates: 
         connected(server.port, client(certificates.ca_file)) as wire,
     ):
         wire.sendall(b"GET / HTTP/1.1\r\nHost: loc")
-        answer = read_to_end(wire)
+        answer = told(wire)
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"header_timeout_s" in answer
 
@@ -235,7 +256,7 @@ def test_a_body_that_comes_too_slowly_is_cut_over_tls(tls: Any, certificates: An
         connected(server.port, client(certificates.ca_file)) as wire,
     ):
         wire.sendall(b"PUT /kv/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n[[")
-        answer = read_to_end(wire)
+        answer = told(wire)
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"body_timeout_s" in answer
 
@@ -251,7 +272,7 @@ def test_a_silent_connection_is_closed_over_tls(tls: Any, certificates: Any) -> 
 def test_a_header_without_end_is_refused_over_tls(tls: Any, certificates: Any) -> None:
     with tls() as server, connected(server.port, client(certificates.ca_file)) as wire:
         wire.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000)
-        assert read_to_end(wire).startswith(b"HTTP/1.1 431")
+        assert told(wire).startswith(b"HTTP/1.1 431")
 
 
 def test_a_big_body_and_a_big_answer_go_over_tls(tls: Any, certificates: Any) -> None:
