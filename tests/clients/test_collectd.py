@@ -128,7 +128,7 @@ def same_by_second(found: dict[str, Any], expected: list[tuple[int, float]]) -> 
     assert len(points) > 1
 
 
-@pytest.mark.parametrize("form", ["JSON", "Command"])
+@pytest.mark.parametrize("form", ["JSON", pytest.param("Command", marks=pytest.mark.slow)])
 def test_write_http(silverback: Any, tmp_path: Path, form: str) -> None:
     with silverback(tmp_path) as server:
         run_collectd(tmp_path, "http", 2, http=server.port, format=form)
