@@ -46,6 +46,7 @@ class _OfDatabase(Collector):
         )
         yield from _of_listeners(node)
         yield from _of_refusals(node)
+        yield from _of_scraping(node)
         try:
             database = node.database()
         except Unavailable:
@@ -61,6 +62,26 @@ class _OfDatabase(Collector):
                 yield CounterMetricFamily(name, f"{words}, since the server started.", value)
             else:
                 yield GaugeMetricFamily(name, f"{words}.", value)
+
+
+def _of_scraping(node: Node) -> Iterator[Metric]:
+    """How many targets there are, and how their scrapes went."""
+    if node.scraper is None:
+        return
+    counts = node.scraper.counts
+    targets = GaugeMetricFamily(
+        f"{PREFIX}scrape_targets", "Targets by health: up, down, unknown.", labels=["health"]
+    )
+    for health, count in node.scraper.targets_by_health().items():
+        targets.add_metric([health], count)
+    yield targets
+    for name, words, count in (
+        ("scrapes", "Scrapes that were tried.", counts.scrapes),
+        ("scrapes_failed", "Scrapes without an answer that counts.", counts.failed),
+        ("scrapes_unwritten", "Scrapes that could not be written.", counts.unwritten),
+        ("scrape_points_refused", "Points of scrapes that were refused.", counts.refused),
+    ):
+        yield CounterMetricFamily(f"{PREFIX}{name}_total", words, count)
 
 
 def _of_listeners(node: Node) -> Iterator[Metric]:

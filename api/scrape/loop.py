@@ -33,7 +33,7 @@ from tsdb.errors import InvalidInput, StorageFailed, TSDBError, Unavailable
 if TYPE_CHECKING:
     from tsdb.commit.request import Written
 
-__all__ = ["Health", "TargetLoop", "Writer"]
+__all__ = ["Counts", "Health", "Means", "TargetLoop", "Writer"]
 
 ALIGN_MS = 10  # a busy event loop is late by some milliseconds
 ALIGN_SHARE = 100  # never by more than this part of the interval
@@ -67,20 +67,38 @@ class Health:
     took_s: float = 0.0
 
 
+@dataclass(slots=True)
+class Counts:
+    """Of all targets of a server, since it started."""
+
+    scrapes: int = 0
+    failed: int = 0
+    unwritten: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all loops of a server share."""
+
+    writer: Writer
+    room: Room
+    body_bytes_max: int
+    counts: Counts
+
+
 class TargetLoop:
     """Made, started and ended on the event loop. Raises InvalidInput where it can never work."""
 
-    def __init__(
-        self, job: Job, target: Target, writer: Writer, *, body_bytes_max: int, room: Room
-    ) -> None:
+    def __init__(self, job: Job, target: Target, means: Means) -> None:
         self.job = job
         self.target = target
         self.health = Health()
         self.forbidden = ""  # why it is not asked at all: too many targets in its job
         self.memory = Memory(job, target)
-        self._writer = writer
-        self._room = room
-        self._body_bytes_max = body_bytes_max
+        self._means = means
+        self._writer = means.writer
+        self._complained = False
         self._fetcher = self._new_fetcher(job, target)
         self._next: tuple[Job, Target, Fetcher] | None = None
         self._changed = asyncio.Event()
@@ -118,7 +136,8 @@ class TargetLoop:
         return True
 
     def _new_fetcher(self, job: Job, target: Target) -> Fetcher:
-        return Fetcher(job, target, body_bytes_max=self._body_bytes_max, room=self._room)
+        means = self._means
+        return Fetcher(job, target, body_bytes_max=means.body_bytes_max, room=means.room)
 
     async def _run(self, others: Callable[[], Iterable[Memory]]) -> None:
         try:
@@ -142,7 +161,7 @@ class TargetLoop:
             else:
                 self._take_over()
                 await self._scrape(_aligned(turn_ms, _now_ms(), self.target.interval_ms))
-                turn_ms = _next_turn(self.target, max(_now_ms(), turn_ms))
+                turn_ms = _next_turn(self.target, _later(turn_ms, _now_ms(), self.target))
 
     async def _changed_before(self, until_ms: int) -> bool:
         """Wait until then, or until something changed: whether it did."""
@@ -175,13 +194,19 @@ class TargetLoop:
             return harvests[0].parsed
 
         size_bytes = 0 if isinstance(fetched, str) else len(fetched.body)
-        error = await self._written(parse, max(SMALL_BYTES, size_bytes))
+        error, refused, first = await self._written(parse, max(SMALL_BYTES, size_bytes))
+        counts = self._means.counts
+        counts.scrapes += 1
+        counts.unwritten += bool(error)
         for harvest in harvests:
             if not error:
                 memory.commit(harvest)
                 error = harvest.error
+                counts.failed += bool(error)
             if harvest.refused:
-                self._complain("scrape_incomplete", len(harvest.refused), harvest.refused[0])
+                refused, first = refused + len(harvest.refused), harvest.refused[0]
+        counts.refused += refused
+        self._complain(refused, first)
         self._note(at_ms, took_s(), error)
 
     def _harvest(
@@ -213,23 +238,21 @@ class TargetLoop:
         except ScrapeFailed as failure:
             return str(failure)
 
-    async def _written(self, parse: Callable[[], Parsed], size_bytes: int) -> str:
-        """Write; what kept it from being written, if something did."""
+    async def _written(self, parse: Callable[[], Parsed], size_bytes: int) -> tuple[str, int, str]:
+        """Write: what kept it from being written, how many points were refused, and why one was."""
         deadline = time.monotonic() + self.target.interval_ms / 1_000 / 2
         while True:
             try:
                 written = await self._writer.write(parse, size_bytes)
             except Unavailable as error:
                 if error.code != "busy" or time.monotonic() > deadline:
-                    return f"not written: {error}"
+                    return f"not written: {error}", 0, ""
                 await asyncio.sleep(RETRY_S)
             except TSDBError as error:
-                return f"not written: {error}"
+                return f"not written: {error}", 0, ""
             else:
-                if written.refused_count:
-                    first = written.refused[0] if written.refused else ""
-                    self._complain("scrape_refused", written.refused_count, first)
-                return ""
+                first = written.refused[0] if written.refused else ""
+                return "", written.refused_count, first
 
     async def _write_end(self, turn_ms: int, others: Callable[[], Iterable[Memory]]) -> None:
         memory = self.memory
@@ -245,8 +268,11 @@ class TargetLoop:
     def _ticks(self, at_ms: int) -> int:
         return at_ms * self._writer.resolution.ticks_per_s // 1_000
 
-    def _complain(self, event: str, refused: int, first: str) -> None:
-        LOG.warning(event, target=self.target.url, refused=refused, first=first)
+    def _complain(self, refused: int, first: str) -> None:
+        """Once, until a scrape is whole again."""
+        if refused and not self._complained:
+            LOG.warning("scrape_incomplete", target=self.target.url, refused=refused, first=first)
+        self._complained = bool(refused)
 
     def _note(self, at_ms: int, took_s: float, error: str) -> None:
         before = self.health
@@ -266,6 +292,15 @@ def _next_turn(target: Target, after_ms: int) -> int:
     interval_ms = target.interval_ms
     offset_ms = target.spread % interval_ms
     return (after_ms - offset_ms) // interval_ms * interval_ms + offset_ms + interval_ms
+
+
+def _later(turn_ms: int, now_ms: int, target: Target) -> int:
+    """Now; or the turn itself where its timer was a little early, so that it comes once.
+
+    A clock that was put back further means what it says.
+    """
+    early = 0 < turn_ms - now_ms <= target.interval_ms
+    return turn_ms if early else now_ms
 
 
 def _aligned(turn_ms: int, now_ms: int, interval_ms: int) -> int:

@@ -23,7 +23,7 @@ from api.scrape.connection import ScrapeFailed
 from api.scrape.discovery import Files
 from api.scrape.fetch import Fetched
 from api.scrape.harvest import Memory
-from api.scrape.loop import Health, TargetLoop, Writer
+from api.scrape.loop import Counts, Health, Means, TargetLoop
 from api.scrape.targets import Target, discovered_labels, target_of
 from tsdb.batch import Parsed
 from tsdb.codec.resolution import Resolution
@@ -149,8 +149,8 @@ class Scraper:
         self._path = path
         self._node = node
         self._config = reading.load(path)  # wrong: nobody has to wait for the database to hear it
-        self._room = _Room(node.settings.queue_bytes_max)
-        self._writer: Writer | None = None
+        self._means: Means | None = None  # until the database is open
+        self.counts = Counts()
         self._pools: dict[str, Pool] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
@@ -159,23 +159,37 @@ class Scraper:
     def pools(self) -> list[Pool]:
         return [self._pools[name] for name in sorted(self._pools)]
 
+    def targets_by_health(self) -> dict[str, int]:
+        """Any thread may ask."""
+        ups = [loop.health.up for loop in self._loops()]
+        return {"up": ups.count(True), "down": ups.count(False), "unknown": ups.count(None)}
+
     def memories(self) -> list[Memory]:
         """Of every target that is asked; may be called from the gate's thread."""
-        return [
-            loop.memory for pool in list(self._pools.values()) for loop in list(pool.loops.values())
-        ]
+        return [loop.memory for loop in self._loops()]
+
+    def _loops(self) -> list[TargetLoop]:
+        pools = list(self._pools.values())
+        return [loop for pool in pools for loop in list(pool.loops.values())]
 
     async def start(self) -> None:
         """The database is open: begin."""
-        self._writer = NodeWriter(self._node)
-        await self._apply(self._config)
+        settings = self._node.settings
+        async with self._reloading:
+            self._means = Means(
+                NodeWriter(self._node),
+                _Room(settings.queue_bytes_max),
+                settings.body_bytes_max,
+                self.counts,
+            )
+            await self._apply(self._config)
         LOG.info("scraping", config=str(self._path), targets=sum(len(p.loops) for p in self.pools))
 
     async def reload(self) -> None:
         """Read the file again; InvalidInput says what is wrong with it, and nothing changes."""
         async with self._reloading:
             config = await asyncio.to_thread(reading.load, self._path)
-            if self._writer is not None:
+            if self._means is not None:
                 await self._apply(config)
             self._config = config
         LOG.info("scrape_config_reloaded", config=str(self._path))
@@ -259,7 +273,7 @@ class Scraper:
             loop.forbidden = why
 
     def _place(self, pool: Pool, identity: tuple[object, ...], target: Target) -> None:
-        assert self._writer is not None
+        assert self._means is not None
         loop = pool.loops.get(identity)
         if loop is None:
             leaving = pool.leaving.get(identity)
@@ -268,14 +282,7 @@ class Scraper:
         if loop is not None:
             loop.reconfigure(pool.job, target)
             return
-        settings = self._node.settings
-        loop = TargetLoop(
-            pool.job,
-            target,
-            self._writer,
-            body_bytes_max=settings.body_bytes_max,
-            room=self._room,
-        )
+        loop = TargetLoop(pool.job, target, self._means)
         pool.loops[identity] = loop
         task = self._keep_task(loop.start(self.memories))
         task.add_done_callback(functools.partial(pool.left, identity, loop))

@@ -127,6 +127,9 @@ def test_a_target_is_scraped_and_told_about(scraping: Any, site: Any) -> None:
         assert (one["scrapeInterval"], one["scrapeTimeout"]) == ("200ms", "200ms")
         assert one["scrapeUrl"] == f"http://{site.address}/metrics"
         assert one["lastScrape"].startswith("20")
+        figures = it.running.get("/metrics").body.decode()
+        assert 'silverback_scrape_targets{health="up"} 1.0' in figures
+        assert "silverback_scrapes_failed_total 0.0" in figures
         pools = it.running.get("/api/v1/scrape_pools").json["data"]
         assert pools == {"scrapePools": ["j"]}
         told = it.running.get("/api/v1/targets/metadata").json["data"]
