@@ -33,6 +33,7 @@ BENCHMARKS = {
     "index": "file",
     "block": "file",
     "parse": "file",
+    "lines": "file",
     "engine": "stdout",
     "http": "stdout",
     "auth": "stdout",
