@@ -28,6 +28,7 @@ from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.logs import LOG
 from api.metrics import Metrics
 from api.node import Node
+from api.openapi import finished
 from api.routes import admin, bulk, collectd, health, kv, metadata, opentsdb, targets
 from api.routes.writers import writer_of
 from api.work import Reply
@@ -131,14 +132,14 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         openapi_url="/openapi.json",
     )
-    for routes in (kv, bulk, admin, opentsdb, collectd, targets, metadata):
+    for routes in (kv, bulk, remote_write, admin, opentsdb, collectd, targets, metadata):
         routes.declare(app, node)
     health.declare(app, node, metrics)
     _add_page(app)
     for kind in (TSDBError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, functools.partial(_on_error, app))
     make = app.openapi
-    app.openapi = lambda: _without_422_of_fastapi(make())  # type: ignore[method-assign]
+    app.openapi = lambda: finished(make())  # type: ignore[method-assign]
     return app
 
 
@@ -259,17 +260,3 @@ def _check_query_string(query_string: bytes) -> None:
         unquote_to_bytes(query_string).decode()
     except UnicodeDecodeError as error:
         raise InvalidInput("the query string is not valid UTF-8") from error
-
-
-def _without_422_of_fastapi(document: dict[str, Any]) -> dict[str, Any]:
-    """FastAPI declares its own 422 for wrong parameters; ours are 400, declared by the routes."""
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            content = operation["responses"].get("422", {}).get("content", {})
-            schema = content.get("application/json", {}).get("schema", {})
-            if "HTTPValidationError" in schema.get("$ref", ""):
-                del operation["responses"]["422"]
-    schemas = document.get("components", {}).get("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    return document

@@ -24,7 +24,7 @@ TAGS = {
     "admin": "Administration",
     "health": "Health",
 }
-EVERYWHERE = (400, 403, 500, 503)
+EVERYWHERE = (400, 401, 403, 500, 503)
 SAME = "The same as"
 INTRODUCTION = """
 A 2xx answer to a write means that it is on disk (or what `ack` asks for instead). No answer, a
@@ -33,7 +33,9 @@ same point twice is one point. Bodies up to the bounds in [limits](limits.md) ma
 answers are, if `Accept-Encoding` names `gzip` or `zstd`.
 
 On loopback the `Host` header must name this machine, and requests that change something are
-refused when a browser sends them for a page of another site.
+refused when a browser sends them for a page of another site. A server with accounts
+([secure a server](../how-to/secure-a-server.md)) wants `Authorization: Bearer` or `Basic` with the
+scope that each route names below.
 """
 
 
@@ -83,6 +85,11 @@ def _error_table() -> str:
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
     summary = operation["summary"] + ("" if operation["summary"].endswith("?") else ".")
     yield f"\n### {method} {path}\n\n{summary} {operation.get('description', '')}".rstrip() + "\n"
+    scopes = dict.fromkeys(
+        name for one in operation["security"] for names in one.values() for name in names
+    )
+    if scopes:
+        yield f"Scope: {' or '.join(f'`{name}`' for name in scopes)}.\n"
     if summary.startswith(SAME):
         return
     parameters = operation.get("parameters", [])

@@ -13,6 +13,8 @@ from typing import Any
 
 import bcrypt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.auth import accounts as accounts_module
 from api.auth.accounts import Account, Accounts, User
@@ -112,6 +114,24 @@ def test_credentials_in_a_url_count_only_where_clients_have_no_other_way() -> No
     assert presented({}, b"/kv", query) is None
     assert presented({}, b"/write", b"db=p") is None
     assert presented({b"authorization": b"Bearer x"}, b"/write", query) == b"Bearer x"
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"", b"Basic ", b"Token ", b"Bearer ", b"query "]))
+def test_any_bytes_are_credentials_or_none(text: bytes, scheme: bytes) -> None:
+    from api.auth.credentials import parsed
+
+    found = parsed(scheme + text)
+    if found is not None:
+        assert isinstance(found.secret, bytes)
+        assert accounts_with().of_token(found) is None
+
+
+@given(st.binary(max_size=200))
+def test_any_query_is_credentials_or_none(query: bytes) -> None:
+    from api.auth.credentials import parsed, presented
+
+    found = presented({}, b"/write", query)
+    assert found is None or parsed(found) is not None
 
 
 def test_no_secret_reaches_the_log(guarded: Any, keys: Any, caplog: Any) -> None:

@@ -37,6 +37,38 @@ def test_every_declared_route_has_a_scope(routes: Any) -> None:
     assert undecided == [], "say in api.auth.scopes who may call these"
 
 
+def test_the_openapi_document_names_the_scopes() -> None:
+    node = Node(Settings())
+    try:
+        app = declared(node, Metrics(node))
+        first, second = app.openapi(), app.openapi()
+    finally:
+        node.close()
+    assert first == second
+    write = first["paths"]["/kv/{key}"]["put"]["security"]
+    assert write == [{}, {"bearer": ["write"]}, {"basic": ["write"]}]
+    assert first["paths"]["/-/healthy"]["get"]["security"] == [{}]
+    assert set(first["components"]["securitySchemes"]) == {"bearer", "basic"}
+
+
+def test_every_route_asks_who_it_is(guarded: Any, keys: Any, routes: Any) -> None:
+    """Not the table: the server."""
+    tried = 0
+    for route in routes:
+        for method in route.methods or ():
+            path = filled(route.path)
+            wanted = needed(method, path)
+            if wanted == OPEN:
+                continue
+            tried += 1
+            assert guarded(method, path.decode()).status == 401, (method, path)
+            other = {READ: keys.writer, WRITE: keys.reader}.get(wanted, keys.reader)
+            allowed = READ & wanted and other == keys.reader
+            refused = guarded(method, path.decode(), **keys.bearer(other)).status
+            assert (refused == 403) is not bool(allowed), (method, path)
+    assert tried > 10
+
+
 def test_every_writer_needs_write() -> None:
     found = list(writers.EXACT) + [
         (method, prefix + b"x") for prefix, methods, _ in writers.PREFIXES for method in methods
