@@ -48,7 +48,8 @@ def test_labels_do_not_grow_with_what_clients_send(server: Any) -> None:
         "/kv/{key}", "/kv", "/api/v1/import", "/api/v1/export", "/api/v1/admin/flush",
         "/api/v1/admin/snapshot", "/api/v1/status", "/-/healthy", "/-/ready", "/metrics", "other",
         "/", "/favicon.svg", "/favicon.ico", "/api/put", "/api/version", "/api/aggregators",
-        "/api/suggest", "/collectd",
+        "/api/suggest", "/collectd", "/-/reload", "/api/v1/targets", "/api/v1/targets/metadata",
+        "/api/v1/scrape_pools",
     }  # fmt: skip
 
 
