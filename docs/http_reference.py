@@ -85,11 +85,10 @@ def _error_table() -> str:
 def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[str]:
     summary = operation["summary"] + ("" if operation["summary"].endswith("?") else ".")
     yield f"\n### {method} {path}\n\n{summary} {operation.get('description', '')}".rstrip() + "\n"
-    scopes = dict.fromkeys(
-        name for one in operation["security"] for names in one.values() for name in names
-    )
+    lists = [names for one in operation["security"] for names in one.values()]
+    scopes = dict.fromkeys(name for names in lists for name in names)
     if scopes:
-        yield f"Scope: {' or '.join(f'`{name}`' for name in scopes)}.\n"
+        yield f"\nScope: {' or '.join(f'`{name}`' for name in scopes)}.\n"
     if summary.startswith(SAME):
         return
     parameters = operation.get("parameters", [])
