@@ -4,7 +4,9 @@
     out  Parsed: a run a line; how many lines had nan for a value (`dropped`)
 
 Runs keep the order of the lines, which decides what wins where a time is given twice. A wrong
-line costs itself.
+line costs itself, however many there are: past LINES_REFUSED_MAX what the kernel leaves is counted
+as wrong without a look, so that garbage costs little. A stream has no line numbers: the sentence
+about a line shows it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from enum import Enum
 
 import numpy as np
 
+from tsdb import limits
 from tsdb.batch import Columns, Parsed, U8s
 from tsdb.errors import InvalidInput
+from tsdb.index.quoting import shown
 from tsdb.parse.kernels import graphite as kernels
 from tsdb.parse.refused import Refused
 from tsdb.parse.text_buffer import padded
@@ -56,7 +60,7 @@ class Lines:
 
 
 def read_lines(body: bytes, lines: Lines) -> tuple[Parsed, int]:
-    """(every line that can be read, lines dropped); LimitExceeded when nearly all are wrong."""
+    """(every line that can be read, lines dropped)."""
     data, size = padded(body, NEWLINE), len(body)
     rows = size // LINE_BYTES_MIN + 2
     state = np.zeros(kernels.STATE_SIZE, np.int64)
@@ -65,7 +69,7 @@ def read_lines(body: bytes, lines: Lines) -> tuple[Parsed, int]:
     refused = Refused()
     more: list[bytes] = []
     more_bytes = data.size
-    dropped = 0
+    dropped = unread = 0
     while True:
         status = lines.read(data, size, *lines.arguments, state, starts, ends, stamps, values)
         if status != kernels.SLOW:
@@ -74,10 +78,13 @@ def read_lines(body: bytes, lines: Lines) -> tuple[Parsed, int]:
         text = data[first:last].tobytes().strip(BLANKS)
         if not text:
             continue
+        if refused.count == limits.LINES_REFUSED_MAX:
+            unread += 1
+            continue
         try:
             point = lines.slow(text)
         except InvalidInput as error:
-            refused.add(f"line {int(state[kernels.LINE])}: {error}")
+            refused.add(f"{error}, in {shown(text.decode(errors='replace'))}")
             continue
         if isinstance(point, NoPoint):
             dropped += point is NoPoint.NAN
@@ -102,6 +109,6 @@ def read_lines(body: bytes, lines: Lines) -> tuple[Parsed, int]:
         columns,
         lines.canonical,
         refused.told(),
-        refused.more + dropped,
+        refused.more + dropped + unread,
     )
     return parsed, dropped

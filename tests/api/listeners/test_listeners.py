@@ -294,7 +294,11 @@ def test_wrong_puts_are_answered(listening: Any) -> None:
         "opentsdb",
     ).decode()
 
-    assert re.findall(r"put: line (\d)", answer) == ["1", "4", "5"]
+    assert re.findall(r'put: .*, in "(.*)"', answer) == [
+        f"put tsdb.bad {T}",
+        "rollup x",
+        f"put tsdb.bad {T} high a=b",
+    ]
     assert 'put: invalid tag: "a"' in answer
     assert answer.count("\n") == 4
     assert values(listening, '{"tsdb.good"}') == [1.0]

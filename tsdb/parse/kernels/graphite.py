@@ -6,7 +6,7 @@
 Takes what senders write and leaves the rest to `tsdb.parse.graphite.slow_line`, which alone
 refuses. A path is named by its bytes in the text.
 
-Price: 25 to 40 ns a line.
+Price: 45 ns a line of 60 bytes.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from tsdb.parse.kernels import decimal
 # States of one call.
 DONE, SLOW = 0, 1
 # Places in `state`.
-AT, LINE, RUNS, SLOW_AT, SLOW_END, STATE_SIZE = 0, 1, 2, 3, 4, 5
+AT, RUNS, SLOW_AT, SLOW_END, STATE_SIZE = 0, 1, 2, 3, 4
 
 U = np.uint64
 _ONES, _HIGHS = U(0x0101010101010101), U(0x8080808080808080)
@@ -93,7 +93,7 @@ def left_over(data, p, state):
 )  # fmt: skip
 def lines(data, size, scale, now, state, key_starts, key_ends, timestamps, values):
     """Read on from state[AT] to the end, or to a line for the slow twin: DONE or SLOW."""
-    p, line, run = state[AT], state[LINE], state[RUNS]
+    p, run = state[AT], state[RUNS]
     while p < size:
         start = after_blanks(data, p)
         path_end = word_end(data, start)
@@ -102,9 +102,7 @@ def lines(data, size, scale, now, state, key_starts, key_ends, timestamps, value
             end = line_end(data, start)
             if end >= 0:  # an empty line
                 p = end + 1
-                line += 1
                 continue
-        line += 1
         good = is_blank(data, path_end) and path_end > start
         if good:
             bits, end, kind = decimal.float64(data, after_blanks(data, path_end))
@@ -129,7 +127,7 @@ def lines(data, size, scale, now, state, key_starts, key_ends, timestamps, value
                     p = end + 1
         if not good:
             p = left_over(data, p, state)
-            state[AT], state[LINE], state[RUNS] = p, line, run
+            state[AT], state[RUNS] = p, run
             return SLOW
-    state[AT], state[LINE], state[RUNS] = p, line, run
+    state[AT], state[RUNS] = p, run
     return DONE

@@ -8,7 +8,7 @@ right in front of the tags, over the time and the value that are read by then, s
 of bytes names the series and nothing is copied elsewhere. Lines left to the slow twin
 (`tsdb.parse.opentsdb_lines.slow_line`) are left as they came.
 
-Price: 35 to 55 ns a line.
+Price: 50 to 60 ns a line of 70 bytes.
 """
 
 import numpy as np
@@ -19,7 +19,6 @@ from tsdb.parse.kernels import decimal
 from tsdb.parse.kernels.graphite import (
     AT,
     DONE,
-    LINE,
     OUT_BYTES,
     OUT_INT64S,
     OUT_WORDS,
@@ -77,11 +76,10 @@ def moved(data, start, end, to):
 )  # fmt: skip
 def lines(data, size, second, state, key_starts, key_ends, timestamps, values):
     """Read on from state[AT] to the end, or to a line for the slow twin: DONE or SLOW."""
-    p, line, run = state[AT], state[LINE], state[RUNS]
+    p, run = state[AT], state[RUNS]
     while p < size:
         start = after_blanks(data, p)
         end = line_end(data, start)
-        line += 1
         if end >= 0:  # an empty line
             p = end + 1
             continue
@@ -117,7 +115,7 @@ def lines(data, size, second, state, key_starts, key_ends, timestamps, values):
                             p = end + 1
         if not good:
             p = left_over(data, p, state)
-            state[AT], state[LINE], state[RUNS] = p, line, run
+            state[AT], state[RUNS] = p, run
             return SLOW
-    state[AT], state[LINE], state[RUNS] = p, line, run
+    state[AT], state[RUNS] = p, run
     return DONE
