@@ -69,7 +69,7 @@ class Guard:
             LOG.info("admin", account=account.name, method=method, path=scope["path"])
 
     def close(self) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _login(self, given: bytes, mark: bytes, address: str) -> Account:
         """Verify credentials that are not known yet."""

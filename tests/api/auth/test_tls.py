@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tsdb import limits
+
 WAIT_S = 30
 TLS = "tls_server_config:\n  cert_file: {cert}\n  key_file: {key}\n"
 CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n"
@@ -214,6 +216,24 @@ def read_to_end(wire: socket.socket) -> bytes:
         while more := wire.recv(1 << 16):
             got += more
     return got
+
+
+def test_a_client_that_takes_no_answer_is_cut_over_tls(
+    tls: Any, certificates: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WRITE_STALL_S", 0.3)
+    first = 1_769_860_800_000
+    with tls() as server:
+        stamps = [first + n for n in range(1_000_000)]
+        server.database.write("big", stamps, [n / 7 for n in range(1_000_000)])
+        with connected(server.port, client(certificates.ca_file)) as wire:
+            refusals = server.server.node.refusals.requests
+            wire.sendall(b"GET /kv/big?start=0&limit=1000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            deadline = time.monotonic() + WAIT_S
+            while not refusals["WRITE_STALL_S"] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert refusals["WRITE_STALL_S"] == 1
+            assert not read_to_end(wire).endswith(b"0\r\n\r\n")
 
 
 def test_idle_clients_do_not_hold_up_the_end(tls: Any, certificates: Any) -> None:
