@@ -23,6 +23,7 @@ import asyncio
 import functools
 import math
 from asyncio import TimerHandle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -56,6 +57,7 @@ class Bounds:
     header_timeout_s: float
     body_timeout_s: float
     refusals: Refusals = field(default_factory=Refusals)
+    admits: Callable[[asyncio.BaseTransport], bool] | None = None  # after the handshake of TLS
 
 
 class Phase(Enum):
@@ -112,6 +114,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self._bounds.admits is not None and not self._bounds.admits(transport):
+            transport.abort()
+            return
         crowd = len(self.connections)
         if crowd > self._bounds.connections_max:
             refusal = _too_many(self._bounds.connections_max)

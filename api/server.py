@@ -91,6 +91,7 @@ class Server(uvicorn.Server):
             header_timeout_s=settings.header_timeout_s,
             body_timeout_s=settings.body_timeout_s,
             refusals=self.node.refusals,
+            admits=self.access.admits if self.access.context is not None else None,
         )
         super().__init__(
             uvicorn.Config(

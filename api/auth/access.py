@@ -10,13 +10,14 @@ the log says so and what was read before stays.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
 from api.auth.accounts import Accounts
 from api.auth.guard import Guard
-from api.auth.tls import ListenerContext, context_of
+from api.auth.tls import ListenerContext, context_of, is_named
 from api.auth.web_config import WebConfig, read
 from api.exits import CommandFailed, Exit
 from api.logs import LOG
@@ -61,6 +62,13 @@ class Access:
     @property
     def scheme(self) -> str:
         return "http" if self.context is None else "https"
+
+    def admits(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether a connection may go on after its handshake (client_allowed_sans)."""
+        tls = self.config.tls
+        if tls is None or not tls.client_names:
+            return True
+        return is_named(transport.get_extra_info("peercert"), tls.client_names)
 
     def refresh(self) -> bool:
         """Read again what changed; whether something did. What is wrong is logged, once."""

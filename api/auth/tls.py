@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import ssl
 import weakref
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from api.auth.web_config import Tls
 from tsdb.errors import InvalidInput
 
-__all__ = ["ListenerContext", "context_of"]
+__all__ = ["ListenerContext", "context_of", "is_named"]
 
 
 class ListenerContext(ssl.SSLContext):
@@ -41,6 +42,12 @@ class ListenerContext(ssl.SSLContext):
         made = self.current.wrap_bio(*args, **kwargs)
         self._open.add(made)
         return made
+
+
+def is_named(peer: Mapping[str, Any] | None, names: Collection[str]) -> bool:
+    """Whether a client's certificate bears one of the names, as a whole, whatever kind it is."""
+    found = () if peer is None else peer.get("subjectAltName", ())
+    return any(text in names for _, text in found)
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:

@@ -61,6 +61,7 @@ class Tls:
     key_file: Path
     client_auth: ssl.VerifyMode = ssl.CERT_NONE
     client_ca_file: Path | None = None
+    client_names: frozenset[str] = frozenset()  # any of them in a client's certificate; or all pass
     min_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
     max_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
     ciphers: str = ""
@@ -134,7 +135,11 @@ def _tls(entry: Entry, folder: Path) -> Tls:
         section.fail("client_auth_type", "it needs client_ca_file")
     if ca and mode is ssl.CERT_NONE:
         section.fail("client_ca_file", "it needs client_auth_type: RequireAndVerifyClientCert")
+    names = frozenset(section.texts("client_allowed_sans"))
+    if names and mode is not ssl.CERT_REQUIRED:
+        section.fail("client_allowed_sans", "it needs RequireAndVerifyClientCert")
     found = Tls(
+        client_names=names,
         cert_file=folder / cert,
         key_file=folder / key,
         client_auth=mode,

@@ -142,6 +142,25 @@ def test_clients_without_a_certificate_stay_outside(tls: Any, certificates: Any)
         assert turned_away(server.port, client(certificates.ca_file))
 
 
+def test_only_named_clients_come_in(tls: Any, certificates: Any) -> None:
+    contexts = []
+    for name, host in (("good", "good.example"), ("bad", "bad.example"), ("ip", "192.0.2.7")):
+        certificates.issue(name, host)
+        contexts.append(client(certificates.ca_file))
+        folder = certificates.folder
+        contexts[-1].load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    good, bad, address = contexts
+    with tls(CLIENTS + "  client_allowed_sans: [good.example, 192.0.2.7]\n") as server:
+        assert not turned_away(server.port, good)
+        assert not turned_away(server.port, address)
+        assert turned_away(server.port, bad)
+        file = certificates.folder / "web.yml"
+        file.write_text(config() + CLIENTS + "  client_allowed_sans: [bad.example]\n")
+        assert server.server.access.refresh()
+        assert turned_away(server.port, good)
+        assert not turned_away(server.port, bad)
+
+
 def test_a_new_certificate_is_served_without_a_restart(tls: Any, certificates: Any) -> None:
     with tls() as server:
         context = client(certificates.ca_file)

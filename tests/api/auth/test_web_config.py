@@ -116,7 +116,7 @@ TLS = "tls_server_config:\n  cert_file: a\n  key_file: b\n"
     [
         ("basic_auth_usres:\n  a: b", 1, ["basic_auth_usres"]),
         (TLS + "  client_alowed_sans: [a]", 4, ["client_alowed_sans"]),
-        (TLS + "  client_allowed_sans: [a]", 4, ["client_allowed_sans"]),
+        (TLS + "  client_allowed_sans: [a]", 4, ["client_allowed_sans", "RequireAnd"]),
         (TLS + "  min_version: TLS10", 4, ["min_version", "TLS10", "TLS12"]),
         (TLS + "  client_auth_type: RequireAnyClientCert", 4, ["client_auth_type", "Verify"]),
         (TLS + "  client_auth_type: RequireAndVerifyClientCert", 4, ["client_ca_file"]),
