@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from api.scrape.bucket_bounds import normalised
 from api.scrape.config import Bounds, Job
 from api.scrape.labelling import Labelling
 from api.scrape.table import DROPPED, SeriesTable
@@ -94,7 +95,8 @@ class Memory:
         self.job = job
         self.target = target
         self.metadata: tuple[FamilyMetadata, ...] = ()
-        self._canonical: Callable[[bytes], bytes] = bytes
+        self._answer: Parsed | None = None  # while it is treated
+        self._kinds: dict[str, str] | None = None
         self._labelling = Labelling(job, target)
         self._report_names = _reports_of(job.bounds)
         self._report_keys = [self._labelling.report_key(name) for name in self._report_names]
@@ -118,7 +120,6 @@ class Memory:
         counts = _Counts()
         try:
             answer = parse()
-            self._canonical = answer.canonical
             points = self._treated(answer, counts)
         except InvalidInput as error:
             return self._failed(str(error), moment, counts)
@@ -181,7 +182,11 @@ class Memory:
         """Labels attached, rules applied, bounds held."""
         columns = answer.columns
         counts.scraped = columns.points
-        ids = self._table.ids(answer.key_bytes, answer.key_starts, answer.key_ends)
+        self._answer, self._kinds = answer, None
+        try:
+            ids = self._table.ids(answer.key_bytes, answer.key_starts, answer.key_ends)
+        finally:
+            self._answer = self._kinds = None
         dropped = ids == DROPPED
         if dropped.any():
             ids, columns = _without_runs(ids, columns, dropped)
@@ -259,7 +264,10 @@ class Memory:
         return np.flatnonzero(mask).astype(np.uint32)
 
     def _key_of(self, raw: bytes) -> bytes | None:
-        canonical = self._canonical(raw)
+        assert self._answer is not None
+        if self._kinds is None:
+            self._kinds = {family.family: family.kind for family in self._answer.metadata}
+        canonical = normalised(self._answer.canonical(raw), self._kinds)
         if b'""' not in raw:
             plain = self._labelling.plain_key(canonical)
             if plain is not None:

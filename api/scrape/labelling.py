@@ -10,9 +10,10 @@ its series have no instance).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from api.scrape.config import Bounds, Job
+from api.scrape.label_fields import fields, joined
 from api.scrape.relabel import relabel
 from api.scrape.targets import Target
 from tsdb.errors import InvalidInput
@@ -46,11 +47,11 @@ class Labelling:
         """
         if not self._plain:
             return None
-        labels = dict(_fields(key))
+        labels = dict(fields(key))
         if NAME.encode() not in labels or any(name in labels for name, _ in self._added):
             return None
         labels.update(self._added)
-        found = b"".join([_sized(name) + _sized(labels[name]) for name in sorted(labels)])
+        found = joined(labels)
         fits = len(labels) <= LABELS_PER_SERIES_MAX and len(found) <= SERIES_KEY_BYTES_MAX
         return found if fits else None
 
@@ -110,20 +111,6 @@ def _check(labels: Mapping[str, str], bounds: Bounds) -> None:
                 f"label_value_length_limit exceeded by label {shown(name)} "
                 f"(limit {bounds.value_bytes})"
             )
-
-
-def _fields(key: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and values of canonical bytes."""
-    at = 0
-    while at < len(key):
-        middle = at + 2 + int.from_bytes(key[at : at + 2], "little")
-        end = middle + 2 + int.from_bytes(key[middle : middle + 2], "little")
-        yield key[at + 2 : middle], key[middle + 2 : end]
-        at = end
-
-
-def _sized(text: bytes) -> bytes:
-    return len(text).to_bytes(2, "little") + text
 
 
 def _shown(labels: Mapping[str, str]) -> str:

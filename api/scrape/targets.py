@@ -63,9 +63,9 @@ def discovered_labels(job: Job, group: Group, address: str) -> dict[str, str]:
         PATH: job.metrics_path,
         SCHEME: job.scheme,
     }
+    defaults |= {PARAM + name: values[0] for name, values in job.params if values}
     given = dict(group.labels) | dict(group.meta) | {ADDRESS: address}
-    found = given | {name: text for name, text in defaults.items() if not given.get(name)}
-    return found | {PARAM + name: values[0] for name, values in job.params if values}
+    return given | {name: text for name, text in defaults.items() if not given.get(name)}
 
 
 def target_of(job: Job, discovered: dict[str, str]) -> Target | None:
