@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from benchmarks import serving
-from tests.torture.test_kill9 import WRITERS, Writer, one_life
+from tests.torture.test_kill9 import WHOLE_EVERY, WRITERS, Writer, check_all, one_life
 
 
 def soak(folder: Path, seconds: float, seed: int) -> tuple[int, int]:
@@ -27,9 +27,9 @@ def soak(folder: Path, seconds: float, seed: int) -> tuple[int, int]:
     deadline, kills = time.monotonic() + seconds, 0
     while True:
         server = serving.start(folder / "db")
-        for writer in writers:
-            writer.check(server)
-        if time.monotonic() > deadline:
+        done = time.monotonic() > deadline
+        check_all(server, writers, whole=done or kills % WHOLE_EVERY == 0)
+        if done:
             server.stop()
             return kills, sum(len(w.acked) for w in writers)
         asyncio.run(one_life(server, writers, rng.uniform(0.2, 4.0)))

@@ -92,6 +92,7 @@ def test_one_failing_call_costs_nothing_acked(fault: Fault) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("fault", Fault)
 def test_each_failing_call_costs_nothing_acked(fault: Fault) -> None:
     assert sweep(fault, every=1) > CALLS_MIN

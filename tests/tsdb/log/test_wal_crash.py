@@ -47,6 +47,7 @@ def test_acked_entries_survive_in_three_thousand_images():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_acked_entries_survive_in_many_more_images():
     for seed in range(100, 140):
         script = functools.partial(wal_scripts.random_life, seed)
