@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from api.scrape.config import PROTOCOLS, Job, accept_header, duration_text
 from api.scrape.reading import load, parse
@@ -198,3 +200,19 @@ def test_examples_of_the_how_to_page_are_read() -> None:
     found = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
     assert len(found) >= 4
     assert all(parse(text, Path("p.yml")).jobs for text in found)
+
+
+@given(
+    st.integers(0, len(WHOLE)),
+    st.integers(0, 40),
+    st.text("[]{}:-&*!|>'\" \n\tab0%#,?<", max_size=6),
+)
+@settings(max_examples=150)
+def test_a_damaged_file_is_read_or_refused(at: int, gone: int, put: str) -> None:
+    """Never anything but InvalidInput, which names the file."""
+    try:
+        found = parse(WHOLE[:at] + put + WHOLE[at + gone :], Path("p.yml"))
+    except InvalidInput as error:
+        assert str(error).startswith("p.yml")  # noqa: PT017
+    else:
+        assert all(job.name for job in found.jobs)
