@@ -29,7 +29,17 @@ from api.logs import LOG
 from api.metrics import Metrics
 from api.node import Node
 from api.openapi import finished
-from api.routes import admin, bulk, collectd, health, kv, metadata, opentsdb, targets
+from api.routes import (
+    admin,
+    bulk,
+    collectd,
+    health,
+    kv,
+    metadata,
+    opentsdb,
+    remote_write,
+    targets,
+)
 from api.routes.writers import writer_of
 from api.work import Reply
 from tsdb import limits

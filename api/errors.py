@@ -13,6 +13,7 @@ traceback, a path or a version; the request id leads to the log line that has th
     405  not_allowed     no such method here; Allow names those
     406  not_acceptable  no answer in a form that Accept names
     413  too_large       a body passes a bound                   send less at once
+    415  unsupported     a body in a form we do not know       send another form
     422  limit           a question passes a bound               ask for less
     429  limit, busy     new series refused; the queue is full;  retry later
                          too many failed logins
@@ -48,6 +49,7 @@ __all__ = [
     "Refusal",
     "TooManyLogins",
     "Unauthorized",
+    "UnsupportedMedia",
     "internal",
     "refusal",
 ]
@@ -95,6 +97,10 @@ class NotAllowed(InvalidInput):
 
 class NotAcceptable(InvalidInput):
     """None of the forms we can answer in is among those the client takes."""
+
+
+class UnsupportedMedia(InvalidInput):
+    """The body is in a form that is not read here."""
 
 
 class Unauthorized(InvalidInput):
@@ -154,6 +160,8 @@ def refusal(error: TSDBError) -> Refusal:
             return Refusal(405, "not_allowed", message, headers=[allow])
         case NotAcceptable():
             return Refusal(406, "not_acceptable", message)
+        case UnsupportedMedia():
+            return Refusal(415, "unsupported", message)
         case Forbidden():
             return Refusal(403, "forbidden", message)
         case InvalidInput():

@@ -21,6 +21,8 @@ REFS_MAX = 1 << 30
 """Refs ever given out in one database, forgotten series included; one costs 6 bytes for ever."""
 ALIAS_BYTES_MAX = 64 * MIB
 """Senders' own names of series, remembered to skip parsing; past it all are forgotten at once."""
+REMOTE_NAMES_BYTES_MAX = 128 * MIB
+"""Label sets as remote_write senders wrote them, about 400,000; past it all are forgotten."""
 
 # --- points -------------------------------------------------------------------------------
 FUTURE_S_MAX = 24 * 3600
@@ -37,6 +39,10 @@ HELP_BYTES_MAX = 4 * KIB
 """Help of one family; longer text is cut, for people read it."""
 EXEMPLARS_MAX = 100_000
 """Exemplars kept, the oldest go first; Prometheus' own default."""
+ASIDES_PER_REQUEST_MAX = 10_000
+"""Exemplars and metadata of one remote_write body; Prometheus sends at most 2,000 at once."""
+EXEMPLAR_CHARACTERS_MAX = 128
+"""Names and values of an exemplar's labels together, as OpenMetrics 1.0 and Prometheus have it."""
 
 # --- requests -----------------------------------------------------------------------------
 BODY_BYTES_MAX = 32 * MIB
@@ -89,6 +95,8 @@ WEB_CONFIG_BYTES_MAX = 1 * MIB
 """The file of accounts and certificates: about 10,000 accounts."""
 LISTENER_LINE_BYTES_MAX = 64 * KIB
 """One line of Graphite or OpenTSDB on a port of its own: twice the largest name of a series."""
+LISTENER_MESSAGE_BYTES_MAX = 1 * MIB
+"""One pickle of Graphite's (carbon: 1 MiB)."""
 LISTENER_PENDING_BYTES_MAX = 1 * MIB
 """Read from one such connection while its last lines are written; then it is not read on."""
 LISTENER_BYTES_MAX = 64 * MIB

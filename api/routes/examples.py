@@ -72,6 +72,7 @@ REFUSALS = {
     404: "There is no such key.",
     406: "There is no answer in a form that `Accept` names.",
     413: "The body passes a bound; `limit` names it.",
+    415: "The body is in a form that is not read here.",
     422: "The question passes a bound; `limit` names it.",
     429: "The queue is full, or new series are refused: retry after `Retry-After` seconds.",
     500: "Our bug, or stored data is damaged; the server's log has more.",

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from api import keys
 from api.exchange import Answer, Exchange
 from api.node import Node
-from api.routes import bulk, collectd, kv, opentsdb
+from api.routes import bulk, collectd, kv, opentsdb, remote_write
 
 __all__ = ["Write", "writer_of"]
 
@@ -25,6 +25,8 @@ EXACT: dict[tuple[str, bytes], Write] = {
     ("POST", b"/api/v1/import"): bulk.write,
     ("POST", b"/api/put"): opentsdb.write,
     ("POST", b"/collectd"): collectd.write,
+    ("POST", b"/api/v1/write"): remote_write.write,
+    ("POST", b"/api/v1/push"): remote_write.write,
 }
 # (prefix, methods, write); longer prefixes first
 PREFIXES: tuple[tuple[bytes, frozenset[str], Write], ...] = (

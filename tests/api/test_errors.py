@@ -16,6 +16,7 @@ from api.errors import (
     NotFound,
     TooManyLogins,
     Unauthorized,
+    UnsupportedMedia,
     refusal,
 )
 from tsdb import limits
@@ -42,6 +43,7 @@ TABLE: list[tuple[TSDBError, int, str, bool]] = [
     (NotFound("no series"), 404, "not_found", False),
     (NotAllowed("not that", ("GET", "HEAD")), 405, "not_allowed", False),
     (NotAcceptable("not so"), 406, "not_acceptable", False),
+    (UnsupportedMedia("not that"), 415, "unsupported", False),
     (limited("BODY_BYTES_MAX"), 413, "too_large", False),
     (limited("POINTS_PER_REQUEST_MAX"), 413, "too_large", False),
     (limited("POINTS_PER_SELECT_MAX"), 422, "limit", False),

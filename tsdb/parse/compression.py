@@ -25,10 +25,13 @@ import cramjam
 import numpy as np
 from isal import igzip_lib, isal_zlib
 
+from tsdb.batch import U8s
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.limits import BODY_BYTES_MAX, BODY_RATIO_FLOOR_BYTES, BODY_RATIO_MAX, MIB
+from tsdb.parse.kernels.decimal import PAD_BYTES
+from tsdb.parse.text_buffer import padded
 
-__all__ = ["decode"]
+__all__ = ["decode", "decode_padded"]
 
 WINDOW_BYTES_MAX = 8 * MIB
 """The least every zstd decoder must support, by the standard; a window is memory we hold."""
@@ -67,10 +70,19 @@ def decode(
     if name == "zstd":
         return _zstd(body, cap)
     if name == "snappy":
-        return _snappy(body, cap)
+        return _snappy(body, cap).tobytes()
     if "," in name:
         raise InvalidInput(f"content encoding {encoding!r}: at most one, not a list")
     raise InvalidInput(f"content encoding {encoding!r} is not one of gzip, zstd, snappy, deflate")
+
+
+def decode_padded(
+    body: bytes, encoding: str, *, bytes_max: int, ratio_max: int = BODY_RATIO_MAX
+) -> U8s:
+    """The decoded body followed by PAD_BYTES zeros, as kernels read it; snappy without a copy."""
+    if encoding.strip().lower() != "snappy":
+        return padded(decode(body, encoding, bytes_max=bytes_max, ratio_max=ratio_max), 0)
+    return _snappy(body, _Cap(len(body), bytes_max, ratio_max), PAD_BYTES)
 
 
 class _Cap:
@@ -182,12 +194,14 @@ def _check_zstd_header(body: bytes, cap: _Cap) -> None:
         cap.check(declared + (256 if size_bytes == 2 else 0))
 
 
-def _snappy(body: bytes, cap: _Cap) -> bytes:
+def _snappy(body: bytes, cap: _Cap, pad_bytes: int = 0) -> U8s:
+    """The decoded bytes, then `pad_bytes` zeros."""
     try:
         declared: int = cramjam.snappy.decompress_raw_len(body) if body else 0
         cap.check(declared)
-        output = np.empty(declared, np.uint8)
-        size: int = cramjam.snappy.decompress_raw_into(body, output.data)
+        output = np.empty(declared + pad_bytes, np.uint8)
+        size: int = cramjam.snappy.decompress_raw_into(body, output[:declared].data)
     except cramjam.DecompressionError as error:
         raise InvalidInput(f"the body is not snappy: {error}") from error
-    return output[:size].tobytes()
+    output[size:] = 0
+    return output[: size + pad_bytes]
