@@ -68,7 +68,7 @@ class Fetcher:
         self._head = (
             f"GET {path} HTTP/1.1\r\n"
             f"Host: {split.netloc}\r\n"
-            f"User-Agent: Silverback/{importlib.metadata.version('silverback-tsdb')}\r\n"
+            f"User-Agent: {_agent()}\r\n"
             f"Accept: {accept_header(job.protocols)}\r\n"
             f"Accept-Encoding: {'gzip' if job.compressed else 'identity'}\r\n"
             f"X-Prometheus-Scrape-Timeout-Seconds: {timeout}\r\n"
@@ -111,6 +111,11 @@ class Fetcher:
             return fallback.startswith("OpenMetrics")
         said = f"unknown Content-Type {content_type!r}" if content_type else "no Content-Type"
         raise ScrapeFailed(f"{said} in the answer, and the job has no fallback_scrape_protocol")
+
+
+@functools.cache
+def _agent() -> str:
+    return f"Silverback/{importlib.metadata.version('silverback-tsdb')}"
 
 
 async def _authorization(access: Access) -> str:

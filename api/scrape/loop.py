@@ -112,8 +112,12 @@ class TargetLoop:
 
     def reconfigure(self, job: Job, target: Target) -> None:
         """From the next turn on. Raises InvalidInput, and then nothing changes."""
+        same = (job, target) == (self.job, self.target)
+        if same and self._fetcher.tls is None:
+            self._next = None
+            return
         fetcher = self._new_fetcher(job, target)
-        if (job, target) != (self.job, self.target):
+        if not same:
             Memory(job, target)
         elif fetcher.tls is self._fetcher.tls:
             self._next = None

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dropped", "NodeWriter", "Pool", "Scraper"]
 
+TURN_TARGETS = 100  # begun in one turn of the event loop: 20 ms
 LOOK_S = 1.0  # files are looked at this often; a look is one stat a file
 
 
@@ -222,7 +223,7 @@ class Scraper:
             if pool.watcher is not None:
                 pool.watcher.cancel()
             pool.files, pool.job = [], Job(name)
-            self._settle(pool)
+            await self._settle(pool)
         for name, job in named.items():
             pool = self._pools.setdefault(name, Pool(job))
             if pool.watcher is not None:
@@ -233,7 +234,7 @@ class Scraper:
             pool.files = [known.get(source) or Files(source) for source in job.files]
             for files in pool.files:
                 await asyncio.to_thread(files.look)
-            self._settle(pool)
+            await self._settle(pool)
             if pool.files:
                 pool.watcher = self._keep(self._watch(pool), f"watch {name}")
 
@@ -249,11 +250,11 @@ class Scraper:
                     read_at[i] = clock()
                 news |= await asyncio.to_thread(files.look, all_again=again)
             if news:
-                self._settle(pool)
+                await self._settle(pool)
 
-    def _settle(self, pool: Pool) -> None:
+    async def _settle(self, pool: Pool) -> None:
         """Loops for who is there, none for who is not."""
-        targets, dropped = pool.listed()
+        targets, dropped = await asyncio.to_thread(pool.listed)
         kept = pool.job.keep_dropped_targets
         pool.dropped, pool.dropped_count = dropped[: kept or None], len(dropped)
         wanted = {target.identity: target for target in targets}
@@ -261,7 +262,9 @@ class Scraper:
             loop = pool.loops.pop(identity)
             pool.leaving[identity] = loop
             loop.end()
-        for identity, target in wanted.items():
+        for i, (identity, target) in enumerate(wanted.items()):
+            if i % TURN_TARGETS == TURN_TARGETS - 1:
+                await asyncio.sleep(0)  # others have their turn on the loop
             try:
                 self._place(pool, identity, target)
             except InvalidInput as error:
