@@ -26,6 +26,8 @@ from tsdb import limits
 from tsdb.batch import Parsed, SeriesDefinitions, U32s
 from tsdb.commit.assembly import Assembly, Pending
 from tsdb.commit.gate import Gate, joined_definitions
+from tsdb.commit.parsing import Parsing
+from tsdb.commit.parsing import parsed as parsed_alone
 from tsdb.commit.request import Ack, Request, Written
 from tsdb.engine.annotations import Announced
 from tsdb.engine.engine import Engine, definitions_only
@@ -67,6 +69,7 @@ class Pipeline:
         self._failed: TSDBError | None = None
         self._unlogged: list[SeriesDefinitions] = []
         self._announced = Announced(engine.annotations)
+        self._parsing = Parsing()
         self._threads = [
             threading.Thread(target=self._prepare_forever, name="gate", daemon=True),
             threading.Thread(target=self._commit_forever, name="writer", daemon=True),
@@ -113,6 +116,8 @@ class Pipeline:
                 code="busy",
             )
         self._queued_bytes += request.size_bytes
+        if request.parse is not None and request.size_bytes > SMALL_BYTES:
+            self._parsing.offer(request, soon=not (self._waiting or self._preparing))
         self._waiting.append(request)
 
     def close(self) -> None:
@@ -122,6 +127,7 @@ class Pipeline:
             self._arrived.notify()
         for thread in self._threads:
             thread.join()
+        self._parsing.close()
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:
@@ -199,7 +205,7 @@ class Pipeline:
             if request.parse is None:
                 assembly.add_control(request)
             else:
-                parsed = self._parsed(request, request.parse)
+                parsed = self._judged(request, self._parsing.outcome(request))
                 if parsed is not None:
                     self._admit(request, parsed, assembly)
         self._admit_small(small, assembly)
@@ -212,7 +218,7 @@ class Pipeline:
         joint = self._attempt(lambda: parse_together(bodies)) if together else None
         if joint is not None and self._admit_together(small, [joint], assembly):
             return
-        pairs = [(r, self._parsed(r, r.parse)) for r in small if r.parse is not None]
+        pairs = [(request, self._judged(request, parsed_alone(request))) for request in small]
         known = [(request, parsed) for request, parsed in pairs if parsed is not None]
         owners, parts = [request for request, _ in known], [parsed for _, parsed in known]
         if len(known) > 1 and self._admit_together(owners, parts, assembly):
@@ -250,15 +256,15 @@ class Pipeline:
             self._tell(error)
             return None
 
-    def _parsed(self, request: Request, parse: Callable[[], Parsed]) -> Parsed | None:
+    def _judged(self, request: Request, outcome: Parsed | Exception) -> Parsed | None:
         """What the request says; None after answering one that says nothing we understand."""
-        try:
-            return parse()
-        except TSDBError as error:
-            self._answer(request, error)
-        except Exception as error:  # a parser's bug fails its own request, not everybody's
-            self._tell(error)
-            self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
+        if isinstance(outcome, TSDBError):
+            self._answer(request, outcome)
+        elif isinstance(outcome, Exception):  # a parser's bug
+            self._tell(outcome)
+            self._answer(request, TSDBError(f"internal error: {type(outcome).__name__}"))
+        else:
+            return outcome
         return None
 
     def _admit(self, request: Request, parsed: Parsed, assembly: Assembly) -> None:

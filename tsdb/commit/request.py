@@ -70,7 +70,7 @@ class Refusals:
 Done = Callable[[Written | TSDBError], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     """One write on its way. Exactly one of `parse`, `delete`, `horizon` is set.
 
