@@ -72,6 +72,9 @@ class Settings(BaseModel):
     graphite_port: int | None = Field(
         None, ge=0, le=65535, description="TCP and UDP port for Graphite's lines; none unless given"
     )
+    graphite_pickle_port: int | None = Field(
+        None, ge=0, le=65535, description="TCP port for Graphite's pickles; none unless given"
+    )
     opentsdb_port: int | None = Field(
         None, ge=0, le=65535, description="TCP port for OpenTSDB's put lines; none unless given"
     )

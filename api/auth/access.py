@@ -27,7 +27,7 @@ from tsdb.errors import InvalidInput
 
 __all__ = ["Access"]
 
-LINE_PORTS = ("graphite_port", "opentsdb_port")
+LINE_PORTS = tuple(name for name in Settings.model_fields if name.endswith("_port"))
 Stamps: TypeAlias = dict[Path, tuple[int, int, int] | None]
 
 

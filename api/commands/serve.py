@@ -40,6 +40,10 @@ def serve(
         int | None,
         _flag("graphite-port", "Take Graphite's lines on this TCP and UDP port.", metavar="N"),
     ] = None,
+    graphite_pickle_port: Annotated[
+        int | None,
+        _flag("graphite-pickle-port", "Take Graphite's pickles on this TCP port.", metavar="N"),
+    ] = None,
     opentsdb_port: Annotated[
         int | None,
         _flag("opentsdb-port", "Take OpenTSDB's put lines on this TCP port.", metavar="N"),
@@ -131,6 +135,7 @@ def serve(
             "port": port,
             "port_file": port_file,
             "graphite_port": graphite_port,
+            "graphite_pickle_port": graphite_pickle_port,
             "opentsdb_port": opentsdb_port,
             "scrape_config": scrape_config,
             "web_config": web_config,

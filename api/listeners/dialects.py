@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
+from api.listeners.framing import Framing, LineFraming, MessageFraming
+
 if TYPE_CHECKING:
     from tsdb.batch import Parsed
     from tsdb.database.database import Database
 
-__all__ = ["Block", "Dialect", "Graphite", "OpenTSDB"]
+__all__ = ["Block", "Dialect", "Graphite", "GraphitePickle", "OpenTSDB"]
 
 OPENTSDB_VERSION = "2.4.0"  # whose protocol it is
 
@@ -37,6 +39,12 @@ class Dialect(Protocol):
     @property
     def name(self) -> str: ...
 
+    def framing(self) -> Framing: ...
+
+    def count(self, block: bytes) -> int:
+        """Lines, or what is counted as one, of a block that nobody reads."""
+        ...
+
     def parse(self, block: bytes, database: Database) -> Block: ...
 
     def reply(self, refused: tuple[str, ...], commands: tuple[str, ...]) -> bytes:
@@ -48,13 +56,14 @@ class Dialect(Protocol):
         ...
 
 
-class Graphite:
-    name = "graphite"
+class _Lines:
+    """What protocols of lines have in common."""
 
-    def parse(self, block: bytes, database: Database) -> Block:
-        from tsdb.parse import graphite
+    def framing(self) -> Framing:
+        return LineFraming()
 
-        return Block(*graphite.parse(block, database.resolution, database.now_ticks()))
+    def count(self, block: bytes) -> int:
+        return block.count(b"\n")
 
     def reply(self, refused: tuple[str, ...], commands: tuple[str, ...]) -> bytes:
         return b""
@@ -63,7 +72,33 @@ class Graphite:
         return False
 
 
-class OpenTSDB:
+class Graphite(_Lines):
+    name = "graphite"
+
+    def parse(self, block: bytes, database: Database) -> Block:
+        from tsdb.parse import graphite
+
+        return Block(*graphite.parse(block, database.resolution, database.now_ticks()))
+
+
+class GraphitePickle(_Lines):
+    name = "graphite_pickle"
+
+    def framing(self) -> Framing:
+        return MessageFraming()
+
+    def count(self, block: bytes) -> int:
+        from tsdb.parse import graphite_pickle
+
+        return len(graphite_pickle.messages(block))
+
+    def parse(self, block: bytes, database: Database) -> Block:
+        from tsdb.parse import graphite_pickle
+
+        return Block(*graphite_pickle.parse(block, database.resolution, database.now_ticks()))
+
+
+class OpenTSDB(_Lines):
     name = "opentsdb"
 
     def parse(self, block: bytes, database: Database) -> Block:

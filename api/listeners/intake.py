@@ -109,7 +109,7 @@ class Intake:
         self, block: bytes, found: Block | None, error: InvalidInput, client: str
     ) -> Said:
         if found is None:  # refused whole
-            self.refuse(block.count(b"\n"), str(error), client)
+            self.refuse(self.dialect.count(block), str(error), client)
             return Said((str(error),))
         wrong = found.lines - found.dropped
         if not wrong:
@@ -127,7 +127,7 @@ class Intake:
             self.refuse(refused, told[0] if told else "", client)
 
     def _lose(self, block: bytes, client: str, why: str) -> Said:
-        lines = block.count(b"\n")
+        lines = self.dialect.count(block)
         self.counts.lost_total += lines
         self._complain("lines_lost", lines, why, client)
         return Said((why,))

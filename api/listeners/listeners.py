@@ -1,10 +1,14 @@
 """All ports beside HTTP's of one server: opened together, closed with nothing read left behind.
 
-in   settings that name ports
-out  sockets that listen, then none; what was read is in the database or counted as lost
+    in   settings that name ports
+    out  sockets that listen, then none; what was read is in the database or counted as lost
 
-graphite_port   lines over TCP and UDP
-opentsdb_port   telnet's put over TCP
+Ports are bound before the loop runs, so that one that is taken ends the start, and drained while
+the HTTP server finishes its requests.
+
+    graphite_port          lines over TCP and UDP
+    graphite_pickle_port   pickles over TCP
+    opentsdb_port          telnet's put over TCP
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from dataclasses import dataclass
 
 from api.exits import CommandFailed
 from api.listeners.datagrams import Datagrams
-from api.listeners.dialects import Dialect, Graphite, OpenTSDB
+from api.listeners.dialects import Dialect, Graphite, GraphitePickle, OpenTSDB
 from api.listeners.intake import Intake
 from api.listeners.stream import Streams
 from api.logs import LOG
@@ -92,6 +96,9 @@ class Listeners:
                     port.datagram.setsockopt(
                         socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES
                     )
+            if settings.graphite_pickle_port is not None:
+                stream = bound(settings.host, settings.graphite_pickle_port, socket.SOCK_STREAM)
+                self.ports["graphite_pickle"] = _Port(GraphitePickle(), stream)
             if settings.opentsdb_port is not None:
                 stream = bound(settings.host, settings.opentsdb_port, socket.SOCK_STREAM)
                 self.ports["opentsdb"] = _Port(OpenTSDB(), stream)

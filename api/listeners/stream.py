@@ -16,7 +16,6 @@ import socket
 from asyncio import Task, TimerHandle
 from typing import cast
 
-from api.listeners.framing import LineFraming
 from api.listeners.intake import Intake, Said
 from api.logs import LOG
 from tsdb import limits
@@ -50,7 +49,7 @@ class _Stream(asyncio.Protocol):
         self._streams = streams
         self._intake = streams.intake
         self._loop = asyncio.get_running_loop()
-        self._framing = LineFraming()
+        self._framing = streams.intake.dialect.framing()
         self.transport: asyncio.Transport | None = None
         self._client = ""
         self._writing: Task[Said] | None = None
@@ -82,13 +81,15 @@ class _Stream(asyncio.Protocol):
             return
         self._heard_at = self._loop.time()
         self._intake.counts.received_bytes_total += len(data)
-        before = self._framing.bytes
+        before = self._framing.whole_bytes
         self._framing.feed(data)
-        self._intake.pending_bytes += self._framing.bytes - before
+        self._intake.pending_bytes += self._framing.whole_bytes - before
         if self._framing.too_long:
-            bound = f"(limit LISTENER_LINE_BYTES_MAX = {limits.LISTENER_LINE_BYTES_MAX:,})"
-            self._intake.refuse(self._framing.too_long, f"a line is too long {bound}", self._client)
+            self._intake.refuse(
+                self._framing.too_long, "a line or message is too long", self._client
+            )
             self._framing.too_long = 0
+            self._ended = self._framing.lost
         self._go_on()
 
     def eof_received(self) -> bool:
@@ -116,8 +117,8 @@ class _Stream(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Begin the next write if none is under way, read on or not, or leave."""
-        if self._writing is None and self._framing.bytes:
-            self._intake.pending_bytes -= self._framing.bytes
+        if self._writing is None and self._framing.whole_bytes:
+            self._intake.pending_bytes -= self._framing.whole_bytes
             block = self._framing.take()
             self._writing = self._loop.create_task(self._intake.write(block, self._client))
             self._writing.add_done_callback(self._written)
@@ -128,7 +129,7 @@ class _Stream(asyncio.Protocol):
 
     def _read_or_wait(self) -> None:
         assert self.transport is not None
-        waiting = self._framing.bytes
+        waiting = self._framing.whole_bytes
         crowded = self._intake.pending_bytes > limits.LISTENER_BYTES_MAX
         full = waiting > limits.LISTENER_PENDING_BYTES_MAX or (waiting > 0 and crowded)
         if full != self._paused:
@@ -166,7 +167,7 @@ class _Stream(asyncio.Protocol):
 
     def _leave(self) -> None:
         if self._framing.unfinished:
-            self._framing = LineFraming()
+            self._framing = self._intake.dialect.framing()
             self._intake.refuse(1, "the last line has no end", self._client)
         if self.transport is not None:
             self.transport.close()

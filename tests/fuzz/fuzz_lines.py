@@ -1,7 +1,7 @@
 """Fuzz the parsers of lines and value lists: kernel and slow twin judge every line alike.
 
-    in   byte 0: what the rest is (mod 4): Graphite, put lines, collectd, OpenTSDB's JSON; byte 1:
-         resolution (mod 4); the rest: the body
+    in   byte 0: what the rest is (mod 5): Graphite, put lines, collectd, OpenTSDB's JSON, a
+         pickle; byte 1: resolution (mod 4); the rest: the body
     out  AssertionError, or a crash of a kernel, is a finding
 
 As tests/fuzz/fuzz_parse.py; tests/fuzz/test_fuzz_lines.py replays the kept corpus.
@@ -24,6 +24,7 @@ if __name__ == "__main__":
     with atheris.instrument_imports(include=["tsdb.parse"]):
         import tsdb.parse.collectd
         import tsdb.parse.graphite
+        import tsdb.parse.graphite_pickle
         import tsdb.parse.opentsdb_json
         import tsdb.parse.opentsdb_lines  # noqa: F401  (first here, so that they are instrumented)
 
@@ -32,7 +33,7 @@ import numpy as np
 from tsdb.batch import Parsed
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput
-from tsdb.parse import collectd, graphite, opentsdb_json, opentsdb_lines, times
+from tsdb.parse import collectd, graphite, graphite_pickle, opentsdb_json, opentsdb_lines, times
 from tsdb.parse.line_columns import LinePoint, NoPoint
 
 RESOLUTIONS = list(Resolution)
@@ -44,8 +45,8 @@ def check(data: bytes) -> bool:
     """Whether the input held anything that is kept."""
     if len(data) < 2:
         return False
-    kinds = (check_graphite, check_put, check_collectd, check_json)
-    return kinds[data[0] % 4](data[2:], RESOLUTIONS[data[1] % 4])
+    kinds = (check_graphite, check_put, check_collectd, check_json, check_pickle)
+    return kinds[data[0] % 5](data[2:], RESOLUTIONS[data[1] % 4])
 
 
 def rows_of(parsed: Parsed) -> list[tuple[object, int, int]]:
@@ -130,6 +131,13 @@ def check_json(body: bytes, resolution: Resolution) -> bool:
     assert len(reading.points.skipped) <= len(reading.refusals)
     assert reading.count == len(rows) + len(reading.points.skipped) + reading.points.skipped_more
     return bool(rows)
+
+
+def check_pickle(body: bytes, resolution: Resolution) -> bool:
+    """Any bytes are points or refused."""
+    message = len(body).to_bytes(graphite_pickle.LENGTH_BYTES, "big") + body
+    parsed, _ = graphite_pickle.parse(message, resolution, NOW)
+    return bool(rows_of(parsed))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import re
 import socket
+import struct
 import time
 from typing import Any
 
@@ -25,7 +27,8 @@ T = 1_700_000_000
 @pytest.fixture(scope="module")
 def listening(serve: Any, tmp_path_factory: Any) -> Any:
     folder = tmp_path_factory.mktemp("listening")
-    with serve(folder / "db", graphite_port=0, opentsdb_port=0) as server:
+    ports = dict.fromkeys(("graphite_port", "graphite_pickle_port", "opentsdb_port"), 0)
+    with serve(folder / "db", **ports) as server:
         yield server
 
 
@@ -274,6 +277,45 @@ def test_datagrams_past_the_bound_are_counted(
         check_soon(lambda: counts(listening).lost_total == before + 2)
 
 
+# --- Graphite's pickles ---------------------------------------------------------------------------
+
+
+def pickled(*points: Any) -> bytes:
+    data = pickle.dumps(list(points), 2)
+    return struct.pack(">I", len(data)) + data
+
+
+def test_pickles_cut_anywhere(listening: Any) -> None:
+    body = b"".join(
+        pickled(*[(f"pickled;m={m};i={i}", (T, float(i))) for i in range(50)]) for m in range(3)
+    )
+    with connect(listening, "graphite_pickle") as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(body), 997):
+            sock.sendall(body[at : at + 997])
+        expected = sorted([float(i) for i in range(50)] * 3)
+        check_soon(lambda: sorted(values(listening, "pickled")) == expected)
+
+
+def test_a_pickle_that_is_code_is_refused_and_the_next_is_read(listening: Any) -> None:
+    before = counts(listening, "graphite_pickle").refused_total
+    code = pickle.dumps(socket.socket)
+    body = struct.pack(">I", len(code)) + code + pickled(("after.code", (T, 1)))
+    send(listening, body, "graphite_pickle")
+
+    assert values(listening, '{"after.code"}') == [1.0]
+    assert counts(listening, "graphite_pickle").refused_total == before + 1
+
+
+def test_lines_on_the_port_of_pickles_end_the_connection(listening: Any) -> None:
+    before = counts(listening, "graphite_pickle").refused_total
+    with connect(listening, "graphite_pickle") as sock:
+        sock.sendall(pickled(("before.lines", (T, 1))) + b"a.b 1 %d\n" % T)
+        assert sock.recv(1) == b""
+    assert values(listening, '{"before.lines"}') == [1.0]
+    assert counts(listening, "graphite_pickle").refused_total == before + 1
+
+
 # --- OpenTSDB -----------------------------------------------------------------------------------
 
 
@@ -400,4 +442,4 @@ def test_framing_is_the_same_however_it_is_cut() -> None:
         blocks += framing.take()
         assert blocks == data.removesuffix(b"rest")
         assert framing.unfinished
-        assert framing.bytes == 0
+        assert framing.whole_bytes == 0
