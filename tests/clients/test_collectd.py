@@ -109,7 +109,7 @@ def points_of(rows: list[list[str]], column: int) -> list[tuple[int, float]]:
     return [(round(float(row[0]) * 1000), float(row[column])) for row in rows]
 
 
-def same(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
+def check_same(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
     """One series whose points are the expected ones, to the millisecond."""
     (points,) = found.values()
     assert len(points) == len(expected) > 5
@@ -118,7 +118,7 @@ def same(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
         assert float(f"{value:.15g}") == pytest.approx(value_there, rel=1e-6, nan_ok=True)
 
 
-def same_by_second(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
+def check_by_second(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
     """The same where times are rounded to seconds: of ten points of 0.1 s one is left."""
     (points,) = found.values()
     for at, value in points:
@@ -136,12 +136,12 @@ def test_write_http(silverback: Any, tmp_path: Path, form: str) -> None:
         rows = rows_of(tmp_path, "load/load")
         for column, name in enumerate(("shortterm", "midterm", "longterm"), 1):
             found = server.series(f'collectd_load_{name}{{instance="web-01"}}')
-            same(found, points_of(rows, column))
+            check_same(found, points_of(rows, column))
         octets = rows_of(tmp_path, "interface-lo/if_octets")
         selector = 'collectd_interface_if_octets_rx_total{interface="lo"}'
-        same(server.series(selector), points_of(octets, 1))
+        check_same(server.series(selector), points_of(octets, 1))
         free = rows_of(tmp_path, "memory/memory-free")
-        same(server.series('collectd_memory{memory="free"}'), points_of(free, 1))
+        check_same(server.series('collectd_memory{memory="free"}'), points_of(free, 1))
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_write_graphite(silverback: Any, tmp_path: Path, protocol: str, tags: st
         names = {json.loads(name)["__name__"] for name in server.series('{__name__=~".*load.*"}')}
         assert len(names) == 3, names
         found = server.wait_for('{__name__=~".*load.shortterm"}')
-        same_by_second(found, points_of(rows_of(tmp_path, "load/load"), 1))
+        check_by_second(found, points_of(rows_of(tmp_path, "load/load"), 1))
 
 
 @pytest.mark.slow
@@ -164,5 +164,5 @@ def test_write_tsdb(silverback: Any, tmp_path: Path) -> None:
         said = run_collectd(tmp_path, "tsdb", 3, opentsdb=server.ports["opentsdb-port"])
 
         found = server.wait_for('{__name__=~"load.*shortterm",dc="fra",rack="7"}')
-        same_by_second(found, points_of(rows_of(tmp_path, "load/load"), 1))
+        check_by_second(found, points_of(rows_of(tmp_path, "load/load"), 1))
         assert "write_tsdb plugin:" not in said
