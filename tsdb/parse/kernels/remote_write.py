@@ -31,6 +31,7 @@ LATE, LATE_OF, LATE_MS, SERIES, MESSAGES, STATE_SIZE = 7, 8, 9, 10, 11, 16
 KIND, START, END, NUMBER, ASIDE_SIZE = 0, 1, 2, 3, 4
 METADATA, EXEMPLAR = 0, 1
 
+INT64_MAX = (1 << 63) - 1
 U = np.uint64
 SERIES_KEY, METADATA_KEY = U(0x0A), U(0x1A)
 LABEL_KEY, SAMPLE_KEY, EXEMPLAR_KEY, HISTOGRAM_KEY = U(0x0A), U(0x12), U(0x1A), U(0x22)
@@ -83,8 +84,9 @@ def put_point(points, state, n, bits, ms, scale):
     if scale < 0:
         stamps[n] = ms // -scale + (1 if ms % -scale * 2 >= -scale else 0)
         return n + 1
-    stamps[n] = ms * scale
-    if stamps[n] // scale == ms:
+    most = INT64_MAX // scale
+    if scale == 1 or -most <= ms <= most:
+        stamps[n] = ms * scale
         return n + 1
     if state[LATE] == 0:
         state[LATE_MS] = ms
