@@ -37,6 +37,7 @@ BENCHMARKS = {
     "engine": "stdout",
     "http": "stdout",
     "auth": "stdout",
+    "scrape": "stdout",
 }
 
 

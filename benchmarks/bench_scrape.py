@@ -4,7 +4,7 @@ Input    answers of 200, 1,000 and 10,000 series as a node exporter's, in Promet
          of the values changing; then a real server that scrapes real sockets, 20 targets of 2,500
          series a second, gzip and plain
 Compare  the parser alone on the same body; metric_relabel_configs that drop a fifth; a target's
-         first scrape, where every series is new
+         first scrape, where every series is new; our client and httpx2 on an answer of 150 KB
 Measure  thread CPU ns a series: parse, label, stale markers; for the server CPU of its process
 Check    the points that come out are those that went in; the server has every target up at every
          turn, and all of its series
@@ -16,6 +16,7 @@ Run      python -m benchmarks.bench_scrape [--json]
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gzip
 import json
 import multiprocessing
@@ -24,23 +25,26 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
+import uvloop
 
-from api.scrape.config import Job
+from api.scrape.config import Group, Job
+from api.scrape.fetch import Fetcher
 from api.scrape.harvest import Memory, Moment
 from api.scrape.relabel import Action, Rule
-from api.scrape.targets import Target
+from api.scrape.targets import Target, discovered_labels, target_of
 from benchmarks import serving
 from tsdb.batch import Parsed
 from tsdb.codec.resolution import Resolution
 from tsdb.parse import exposition
 
-PASSES = 15
-TARGETS, SERIES, SECONDS = 20, 2_500, 8
+PASSES, REQUESTS = 15, 50
+TARGETS, SERIES, SECONDS = 20, 2_500, 8  # 2,500 series are 150 KB
 TARGET = Target("node", (("instance", "10.0.0.1:9100"), ("job", "node")), "http://a", 1, 1, ())
 DROP = (Rule(Action.DROP, ("mode",), regex="idle|iowait"),)
 MODES = ("idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user", "guest", "none")
@@ -122,13 +126,63 @@ def serve_targets(port: Any, packed: bool) -> None:
         threading.Thread(target=answer, args=(wire,), daemon=True).start()
 
 
-def of_a_server(packed: bool) -> dict[str, float]:
+class Room:
+    """As much as anybody wants."""
+
+    def claim(self, size: int) -> None:
+        pass
+
+    def release(self, size: int) -> None:
+        pass
+
+
+async def cpu_us(get: Callable[[], Awaitable[bytes]]) -> float:
+    times = []
+    for _ in range(PASSES):
+        began = time.process_time()
+        for _ in range(REQUESTS):
+            assert (await get()).startswith(b"# HELP")
+        times.append((time.process_time() - began) / REQUESTS * 1e6)
+    return statistics.median(times)
+
+
+async def of_clients(port: int) -> dict[str, float]:
+    address = f"127.0.0.1:{port}"
+    job = Job("node")
+    target = target_of(job, discovered_labels(job, Group("bench", ()), address))
+    assert target is not None
+    fetcher = Fetcher(job, target, body_bytes_max=1 << 25, room=Room())
+
+    async def ours() -> bytes:
+        async with asyncio.timeout(10):
+            return (await fetcher.fetch()).body
+
+    async with httpx2.AsyncClient(timeout=10) as client:
+
+        async def theirs() -> bytes:
+            return (await client.get(target.url)).content
+
+        found = {"ours, us a request": await cpu_us(ours)}
+        found["httpx2, us a request"] = await cpu_us(theirs)
+    fetcher.close()
+    return found
+
+
+def with_targets(work: Callable[[int], dict[str, float]], packed: bool) -> dict[str, float]:
+    """`work` gets the port of targets in a process of their own."""
     here, there = multiprocessing.get_context("spawn").Pipe()
     targets = multiprocessing.get_context("spawn").Process(
         target=serve_targets, args=(there, packed), daemon=True
     )
     targets.start()
-    port = here.recv()
+    try:
+        return work(here.recv())
+    finally:
+        targets.kill()
+        targets.join()
+
+
+def of_a_server(port: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "scrape.yml"
         paths = "".join(
@@ -148,8 +202,6 @@ def of_a_server(packed: bool) -> dict[str, float]:
             _check(server)
         finally:
             server.stop()
-            targets.kill()
-            targets.join()
     points = TARGETS * SERIES * took
     return {
         "series a second": points / took,
@@ -178,7 +230,9 @@ def _check(server: serving.Server) -> None:
 
 def measure() -> dict[str, dict[str, float]]:
     found = {f"{n:,} series": of_one_target(n) for n in (200, 1_000, 10_000)}
-    found |= {f"server, {n}": of_a_server(n == "gzip") for n in ("plain", "gzip")}
+    found["client"] = with_targets(lambda port: uvloop.run(of_clients(port)), False)
+    for name in ("plain", "gzip"):
+        found[f"server, {name}"] = with_targets(of_a_server, name == "gzip")
     return found
 
 
