@@ -17,7 +17,15 @@ __all__ = ["needed", "rule_of"]
 ADMIN_PREFIX = b"/api/v1/admin/"
 # Load balancers and senders ask these before they have credentials; the answers hold no data.
 OPEN_PATHS = frozenset(
-    {b"/-/healthy", b"/-/ready", b"/ping", b"/health", b"/favicon.ico", b"/favicon.svg"}
+    {
+        b"/-/healthy",
+        b"/-/ready",
+        b"/ping",
+        b"/health",
+        b"/ready",
+        b"/favicon.ico",
+        b"/favicon.svg",
+    }
 )
 # Questions that come as a POST, what an agent that only writes must be able to ask, and the few
 # orders outside of ADMIN_PREFIX.
@@ -25,7 +33,11 @@ EXACT: dict[tuple[str, bytes], int] = {
     ("POST", b"/-/reload"): ADMIN,
     ("PUT", b"/-/reload"): ADMIN,
     ("POST", b"/api/suggest"): READ,  # OpenTSDB
-    ("POST", b"/query"): READ | WRITE,  # InfluxDB: CREATE DATABASE before the first write
+    # InfluxDB's agents create a database, or look for a bucket, before their first write.
+    ("POST", b"/query"): READ | WRITE,
+    ("GET", b"/api/v2/buckets"): READ | WRITE,
+    ("GET", b"/api/v2/orgs"): READ | WRITE,
+    ("POST", b"/api/v2/query"): READ,
 }
 
 

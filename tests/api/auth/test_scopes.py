@@ -80,7 +80,7 @@ def test_every_writer_needs_write() -> None:
 def test_the_few_open_routes_are_those(routes: Any) -> None:
     found = {r.path for r in routes for m in r.methods or () if needed(m, filled(r.path)) == OPEN}
     assert found <= {
-        "/-/healthy", "/-/ready", "/ping", "/health", "/favicon.ico", "/favicon.svg",
+        "/-/healthy", "/-/ready", "/ping", "/health", "/ready", "/favicon.ico", "/favicon.svg",
     }  # fmt: skip
     assert {"/-/healthy", "/-/ready"} <= found
 
