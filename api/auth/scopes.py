@@ -34,6 +34,7 @@ EXACT: dict[tuple[str, bytes], int] = {
     ("PUT", b"/-/reload"): ADMIN,
     ("POST", b"/api/suggest"): READ,  # OpenTSDB
     # InfluxDB's agents create a database, or look for a bucket, before their first write.
+    ("POST", b"/api/v2/query"): READ,  # InfluxDB 2: is told that Flux is not spoken
     ("POST", b"/query"): READ | WRITE,
     ("GET", b"/api/v2/buckets"): READ | WRITE,
     ("GET", b"/api/v2/orgs"): READ | WRITE,

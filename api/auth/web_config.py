@@ -48,7 +48,8 @@ CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "sec
 }
 T = TypeVar("T")
 _SUITE = re.compile(r"TLS_(ECDHE)_(RSA|ECDSA)_WITH_(AES_128_GCM|AES_256_GCM|CHACHA20_POLY1305)_\w+")
-_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+# 16 bytes of salt in 22 characters leave four bits, which bcrypt wants to be zero.
+_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 

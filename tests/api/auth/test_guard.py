@@ -347,6 +347,20 @@ def test_many_clients_log_in_at_once(guarded: Any, keys: Any) -> None:
         assert set(pool.map(ask, range(64))) == {200}
 
 
+def test_a_guesser_is_told_to_wait(start_with: Any, accounts: str, keys: Any) -> None:
+    with start_with(accounts) as server:
+        answers = [server.get("/kv", **keys.basic("anna", f"guess {n}")) for n in range(22)]
+        assert [a.status for a in answers[:20]] == [401] * 20
+        assert answers[-1].status == 429
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+        assert answers[-1].json["limit"] == "LOGINS_FAILED_PER_MINUTE_MAX"
+        right = keys.basic("anna", "all")
+        assert server.get("/kv", **right).status == 429, "a password is not looked at either"
+        assert server.get("/kv", **keys.bearer(keys.reader)).status == 200
+        counts = server.get("/metrics", **keys.bearer(keys.reader)).body.decode()
+    assert 'silverback_refused_total{limit="LOGINS_FAILED_PER_MINUTE_MAX"} 3.0' in counts
+
+
 def test_logins_are_counted(guarded: Any, keys: Any) -> None:
     guarded.get("/kv")
     guarded.get("/kv", **keys.basic("anna", "wrong"))

@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,13 @@ def test_every_cipher_name_is_one_of_openssl(tmp_path: Path) -> None:
             tls = read(tmp_path, text).tls
             assert tls is not None
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(tls.ciphers)
+
+
+@given(st.from_regex(web_config._BCRYPT, fullmatch=True))
+@settings(max_examples=30, deadline=None)
+def test_bcrypt_takes_every_hash_that_is_read(text: str) -> None:
+    cheap = text[:4] + "04" + text[6:]
+    assert bcrypt.checkpw(b"x", cheap.encode()) in (True, False)
 
 
 def test_scopes_of_users_and_tokens(tmp_path: Path) -> None:
