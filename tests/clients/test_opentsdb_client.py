@@ -1,30 +1,43 @@
-"""potsdb, an OpenTSDB client that speaks telnet's put."""
+"""potsdb speaks telnet's put, opentsdb-py OpenTSDB's HTTP API: both at one server."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import potsdb
+from opentsdb import TSDBClient
+from opentsdb.protocols import TSDBConnectProtocols
 
-T = 1_700_000_000
+T, COUNT = 1_700_000_000, 100
 
 
-def test_potsdb(silverback: Any, tmp_path: Any) -> None:
+def check_points(server: Any, name: str) -> None:
+    """What `write` has sent: two series of alternating points."""
+    found = server.wait_for(f'{{"{name}"}}', lambda all_: sum(map(len, all_.values())) == COUNT)
+    assert list(found) == [
+        f'{{"__name__": "{name}", "cpu": "{cpu}", "host": "web01"}}' for cpu in "01"
+    ]
+    assert [list(points) for points in found.values()] == [
+        [((T + i) * 1000, i / 4) for i in range(cpu, COUNT, 2)] for cpu in (0, 1)
+    ]
+
+
+def test_clients_of_opentsdb(silverback: Any, tmp_path: Any) -> None:
     with silverback(tmp_path, ports=("opentsdb-port",)) as server:
-        client = potsdb.Client("127.0.0.1", port=server.ports["opentsdb-port"], host_tag="web01")
-        for i in range(100):
-            client.log("sys.cpu.user", i / 4, cpu=i % 2, timestamp=T + i)
-        client.log("sys.cpu.whole", 7, cpu=0)
-        client.wait()
+        telnet = potsdb.Client("127.0.0.1", port=server.ports["opentsdb-port"], host_tag="web01")
+        http = TSDBClient(
+            "127.0.0.1", server.port, protocol=TSDBConnectProtocols.HTTP,
+            static_tags={"host": "web01"},
+        )  # fmt: skip
+        assert http.is_alive()
+        for i in range(COUNT):
+            telnet.log("sys.cpu.telnet", i / 4, cpu=i % 2, timestamp=T + i)
+            http.send("sys.cpu.http", i / 4, cpu=i % 2, timestamp=T + i)
+        http.send("sys.cpu.wrong", "high", cpu=0)
+        telnet.wait()
+        http.close()
+        http.wait()
 
-        found = server.wait_for(
-            '{"sys.cpu.user"}', lambda all_: sum(map(len, all_.values())) == 100
-        )
-        assert list(found) == [
-            f'{{"__name__": "sys.cpu.user", "cpu": "{cpu}", "host": "web01"}}' for cpu in "01"
-        ]
-        assert [list(points) for points in found.values()] == [
-            [((T + i) * 1000, i / 4) for i in range(cpu, 100, 2)] for cpu in (0, 1)
-        ]
-        whole = server.wait_for('{"sys.cpu.whole"}')
-        assert [v for points in whole.values() for _, v in points] == [7]
+        check_points(server, "sys.cpu.telnet")
+        check_points(server, "sys.cpu.http")
+        assert http.statuses == {"success": COUNT, "failed": 1, "queued": COUNT + 1}
