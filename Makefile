@@ -44,8 +44,9 @@ serve: warm ## a plain server on ./data
 test: warm ## the tests (minutes)
 	$(BIN)/python -m pytest -m 'not slow'
 
+# Some slow tests take longer than the time after which a hanging test is dumped.
 test-all: warm ## the tests, slow ones too (tens of minutes)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -o faulthandler_timeout=0
 
 check: install ## ruff, mypy, import contracts
 	$(BIN)/ruff format --check .
