@@ -13,6 +13,7 @@ answer comes after the fsync.
 from __future__ import annotations
 
 import functools
+import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -27,7 +28,7 @@ from api.listeners.dialects import OPENTSDB_VERSION
 from api.node import Node
 from api.routes import opentsdb_examples as examples
 from api.work import Reply, Work
-from tsdb.commit.request import Ack, Written
+from tsdb.commit.request import Ack
 from tsdb.errors import InvalidInput, TSDBError
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ AGGREGATORS = ("avg", "count", "first", "last", "max", "min", "sum")
 SUGGESTED, SUGGESTED_MAX = 25, 10_000
 DETAILS_MAX = 1_000
 TOO_MANY_REQUESTS = 429
+_STAMP = re.compile(r": timestamp (-?\d+) is ")
 SEE_DETAILS = (
     'Please see the log of the server or append "details" to the put request '
     "to see which points were refused"
@@ -84,13 +86,22 @@ async def _put(node: Node, exchange: Exchange, options: set[str]) -> Answer:
     limit = None if written.limit is None else refusal(written.limit)
     if limit is not None and limit.status == TOO_MANY_REQUESTS:
         return _error(limit)  # sent again as a whole: what is kept is the same a second time
-    return _answer(found[-1], written.points, _unexplained(found[-1], written), options)
+    return _answer(found[-1], written.points, written.refused, options)
 
 
-def _unexplained(reading: Reading, written: Written) -> tuple[str, ...]:
-    """Refusals that came after the points were read, such as times far ahead."""
+def _errors(reading: Reading, whys: tuple[str, ...]) -> list[dict[str, object]]:
+    """Points that were refused while reading, and those that the gate refused for their time."""
     told = {refused.why for refused in reading.refusals}
-    return tuple(why for why in written.refused if not any(why.endswith(t) for t in told))
+    errors = [{"datapoint": r.point, "error": r.why} for r in reading.refusals[:DETAILS_MAX]]
+    stamps = reading.points.columns.timestamps.tolist()
+    for why in whys:
+        if any(why.endswith(text) for text in told):
+            continue
+        found = _STAMP.search(why)
+        row = stamps.index(int(found[1])) if found and int(found[1]) in stamps else None
+        point = None if row is None else reading.rows[row]
+        errors.append({"datapoint": point, "error": why})
+    return errors
 
 
 def _answer(reading: Reading, kept: int, whys: tuple[str, ...], options: set[str]) -> Answer:
@@ -100,10 +111,7 @@ def _answer(reading: Reading, kept: int, whys: tuple[str, ...], options: set[str
     status = 400 if failed else 200
     counts: dict[str, object] = {"success": kept, "failed": failed}
     if "details" in options:
-        errors = [{"datapoint": r.point, "error": r.why} for r in reading.refusals[:DETAILS_MAX]]
-        if len(errors) < failed:
-            errors += [{"datapoint": None, "error": why} for why in whys[:DETAILS_MAX]]
-        counts["errors"] = errors
+        counts["errors"] = _errors(reading, whys) if failed else []
     elif "summary" not in options:
         message = "One or more data points had errors"
         return _error(Refusal(status, "bad_data", message), details=SEE_DETAILS)

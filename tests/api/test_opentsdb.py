@@ -116,7 +116,7 @@ def test_a_wrong_point_costs_itself(server: Any, change: dict[str, Any], word: s
     assert (reply.json["success"], reply.json["failed"]) == (1, 1)
     (error,) = reply.json["errors"]
     assert word in error["error"]
-    assert error["datapoint"] in (bad, None)
+    assert error["datapoint"] == bad
     assert read(server, '{"put.beside"}')
     assert not read(server, '{"put.bad"}')
 

@@ -47,6 +47,7 @@ class Reading:
 
     points: Parsed
     count: int
+    rows: list[object]  # the point behind each row of `points`
     refusals: list[Refusal] = field(default_factory=list)
 
 
@@ -56,6 +57,7 @@ def parse(body: bytes, resolution: Resolution) -> Reading:
     listed = ListedPoints()
     refusals: list[Refusal] = []
     owners: dict[bytes, object] = {}
+    rows: list[object] = []
     for number, point in enumerate(points, 1):
         try:
             key = _add(listed, point, resolution)
@@ -66,8 +68,9 @@ def parse(body: bytes, resolution: Resolution) -> Reading:
             refusals.append(Refusal(point, str(error)))
             continue
         owners.setdefault(key, point)
+        rows.append(point)
     parsed = replace(listed.parsed(FORM), canonical=_noting(owners, refusals))
-    return Reading(parsed, len(points), refusals)
+    return Reading(parsed, len(points), rows, refusals)
 
 
 def _points_of(body: bytes) -> list[object]:

@@ -234,6 +234,23 @@ def test_what_was_read_is_written_before_the_server_ends(start: Any, tmp_path: A
         again.stop()
 
 
+def test_a_stop_waits_only_so_long_and_counts_what_is_lost(
+    start: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(tmp_path / "db", graphite_port=0, shutdown_timeout_s=0.1)
+
+    async def write(*arguments: Any) -> Any:
+        raise Unavailable("full", code="busy")
+
+    monkeypatch.setattr(server.server.node.ingest, "write", write)
+    body = b"never 1 1\n" * 3
+    with connect(server) as sock:
+        sock.sendall(body)
+        check_soon(lambda: counts(server).received_bytes_total == len(body))
+        assert server.stop() == 0
+    assert counts(server).lost_total == 3
+
+
 def test_lines_that_come_before_the_database_is_open_wait_for_it(
     listening: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
