@@ -16,9 +16,14 @@ from api.settings import Settings
 from tsdb import limits
 from tsdb.errors import TSDBError
 
-__all__ = ["Refusals", "limit_of"]
+__all__ = ["LIMITS", "Refusals", "limit_of"]
 
-NAMES = frozenset(n for n in vars(limits) if n.isupper()) | frozenset(Settings.model_fields)
+LIMITS: dict[str, int | float] = {
+    name: value
+    for name, value in vars(limits).items()
+    if name.isupper() and isinstance(value, int | float)
+}
+NAMES = frozenset(LIMITS) | frozenset(Settings.model_fields)
 ALWAYS_SHOWN = (
     "BODY_BYTES_MAX",
     "BODY_ENCODED_BYTES_MAX",

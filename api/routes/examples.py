@@ -42,7 +42,7 @@ ERROR_SCHEMA = {
         "errorType": {"type": "string"},
         "error": {"type": "string"},
         "limit": {"type": "string"},
-        "limitValue": {"type": "integer"},
+        "limitValue": {"type": "number"},
     },
 }
 WRITTEN_SCHEMA = {

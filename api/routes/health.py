@@ -3,7 +3,7 @@
 GET /-/healthy        200 as long as the process answers
 GET /-/ready          200 when writes are taken; 503 with replay progress before
 GET /metrics          figures in Prometheus' text format
-GET /api/v1/status    the same state for people and programs, as JSON
+GET /api/v1/status    the same state for people and programs, as JSON; api.routes.bounds adds limits
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api.exchange import Answer
 from api.metrics import TEXT_FORMAT, Metrics
 from api.node import Node, State
-from api.routes import examples
+from api.routes import bounds, examples
 from api.work import Reply, Work
 
 if TYPE_CHECKING:
@@ -72,3 +72,5 @@ def declare(app: FastAPI, node: Node, metrics: Metrics) -> None:
     @app.get("/api/v1/status", **examples.STATUS)
     async def state_of_things() -> Response:
         return Work(node, status, node.admin)
+
+    bounds.declare(app, node)

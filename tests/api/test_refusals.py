@@ -86,6 +86,17 @@ def test_a_refused_request_names_its_limit(
     assert counted(strict)[limit] == before + 1
 
 
+def test_all_limits_are_told(strict: Any) -> None:
+    told = strict.get("/api/v1/status/limits").json["limits"]
+
+    assert told["HEADER_BYTES_MAX"]["value"] == limits.HEADER_BYTES_MAX
+    assert told["header_timeout_s"]["value"] == 0.2
+    assert told["series_max"]["value"] == 3
+    assert set(told) <= NAMES
+    counts = counted(strict)
+    assert {name: told[name]["refused"] for name in counts} == counts
+
+
 def test_refused_points_are_counted_by_limit(strict: Any) -> None:
     lines = [
         {"metric": {"__name__": f"n{i}"}, "values": [1, 2], "timestamps": [T * 1000, T * 1000 + 1]}

@@ -1,0 +1,87 @@
+"""Every bound of this server, its value, and how often it refused somebody.
+
+GET /api/v1/status/limits
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from api.exchange import Answer
+from api.node import Node
+from api.refusals import LIMITS
+from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.work import Reply
+
+__all__ = ["declare"]
+
+COUNT = {"type": "integer", "minimum": 0}
+BOUND = {
+    "type": "object",
+    "required": ["value", "refused", "points_refused"],
+    "properties": {"value": {"type": "number"}, "refused": COUNT, "points_refused": COUNT},
+}
+BOUNDS: dict[str, Any] = {
+    "tags": ["health"],
+    "summary": "Every bound and how often it refused",
+    "description": "Those of [limits](limits.md) and of [settings](settings.md), by name, with the "
+    "requests and connections refused since the server started, and the points left out of writes.",
+    "operation_id": "limits",
+    "responses": {
+        200: {
+            "description": "As of now.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["status", "limits"],
+                        "properties": {
+                            "status": {"const": "success"},
+                            "limits": {"type": "object", "additionalProperties": BOUND},
+                        },
+                    },
+                    "example": {
+                        "status": "success",
+                        "limits": {"HEADERS_MAX": {"value": 64, "refused": 0, "points_refused": 0}},
+                    },
+                }
+            },
+        },
+        **{
+            status: {
+                "description": REFUSALS[status],
+                "content": {"application/json": {"schema": ERROR_SCHEMA}},
+            }
+            for status in (403, 500, 503)
+        },
+    },
+}
+
+
+def bounds(node: Node) -> Answer:
+    settings = {
+        name: value
+        for name, value in node.settings
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    requests, points = node.refusals.requests, node.refusals.points
+    document = {
+        "status": "success",
+        "limits": {
+            name: {"value": value, "refused": requests[name], "points_refused": points[name]}
+            for name, value in sorted((LIMITS | settings).items())
+        },
+    }
+    return Answer(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def declare(app: FastAPI, node: Node) -> None:
+    """The route as FastAPI knows it."""
+
+    @app.get("/api/v1/status/limits", **BOUNDS)
+    async def limits_of_this_server() -> Response:
+        return Reply(bounds(node))
