@@ -73,6 +73,7 @@ class KnownNames:
     def __init__(self, *, bytes_max: int = limits.REMOTE_NAMES_BYTES_MAX) -> None:
         self.lock = threading.Lock()
         self.seeds = random_seeds()
+        self.columns: object = None  # the parser's own, kept for the next body
         self._bytes_max = bytes_max
         self._forget()
 

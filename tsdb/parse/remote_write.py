@@ -38,6 +38,7 @@ __all__ = ["parse_1", "parse_2"]
 MESSAGE_1, MESSAGE_2 = "prometheus.WriteRequest", "io.prometheus.write.v2.Request"
 SERIES_BYTES_MIN = 4  # a series with a point, of which all is left out
 SAMPLE_BYTES_MIN = 2
+COLUMNS_BYTES_MIN, COLUMNS_BYTES_KEPT = 1 << 16, 4 << 20  # of bodies
 REFS_MAX = 4 * limits.LABELS_PER_SERIES_MAX
 NAME_NUMBER = 0  # of the symbol __name__
 _NAME: U8s = padded(b"\x22\x08__name__", 0)
@@ -51,7 +52,7 @@ def parse_1(data: U8s, resolution: Resolution, known: KnownNames) -> Parsed:
     with known.lock:
         known.begin()
         while True:
-            walk = _Walk(size, resolution)
+            walk = _Walk(size, resolution, known)
             status = kernels.series(
                 data, size, walk.scale, known.ranges.arrays, known.seeds, spill, *walk.out
             )
@@ -60,10 +61,11 @@ def parse_1(data: U8s, resolution: Resolution, known: KnownNames) -> Parsed:
             elif not _made_room(status, known.ranges, size):
                 break
         walk.check(status, MESSAGE_1)
+        walk.take()
         if size and not walk.state[kernels.MESSAGES]:
             raise InvalidInput(f"the body holds nothing of {MESSAGE_1}; is it {MESSAGE_2}?")
-        keys = RangeKeys(known.ranges, walk.numbers())
-    notes = read_notes_1(data, walk.asides(), keys, resolution)
+        keys = RangeKeys(known.ranges, walk.numbers)
+    notes = read_notes_1(data, walk.asides, keys, resolution)
     return walk.parsed(known.range_form, keys, notes)
 
 
@@ -75,7 +77,7 @@ def parse_2(data: U8s, resolution: Resolution, known: KnownNames) -> Parsed:
         symbols = _symbols(data, size, known)
         scratch = np.empty(4 * REFS_MAX, np.uint8)
         while True:
-            walk = _Walk(size, resolution)
+            walk = _Walk(size, resolution, known)
             status = kernels_2.series(
                 data, size, walk.scale, known.lists.arrays, known.seeds,
                 symbols, symbols.size, scratch, NAME_NUMBER, *walk.out,
@@ -83,8 +85,9 @@ def parse_2(data: U8s, resolution: Resolution, known: KnownNames) -> Parsed:
             if not _made_room(status, known.lists, size + scratch.size):
                 break
         walk.check(status, MESSAGE_2)
-        keys = ListKeys(known.lists, walk.numbers(), known.symbols)
-    notes = read_notes_2(data, walk.asides(), keys, resolution, symbols)
+        walk.take()
+        keys = ListKeys(known.lists, walk.numbers, known.symbols)
+    notes = read_notes_2(data, walk.asides, keys, resolution, symbols)
     return walk.parsed(known.list_form, keys, notes, _left_out(walk.state))
 
 
@@ -119,25 +122,39 @@ def _made_room(status: int, names: Names, text_bytes: int) -> bool:
     return True
 
 
-class _Walk:
-    """What one walk over a body fills."""
+class _Columns:
+    """Where a walk puts what it finds; kept from body to body, as fresh memory costs time."""
 
-    def __init__(self, size: int, resolution: Resolution) -> None:
+    def __init__(self, size: int) -> None:
         points = min(size // SAMPLE_BYTES_MIN, limits.POINTS_PER_REQUEST_MAX) + 1
         runs = min(size // SERIES_BYTES_MIN, limits.POINTS_PER_REQUEST_MAX) + 1
         rows = min(size // SAMPLE_BYTES_MIN, limits.ASIDES_PER_REQUEST_MAX)
+        self.size = size  # of the largest body they are for
+        self.runs: U32s = np.empty(runs, np.uint32)
+        self.offsets: I64s = np.empty(runs + 1, np.int64)
+        self.stamps: I64s = np.empty(points, np.int64)
+        self.values: U64s = np.empty(points, np.uint64)
+        self.asides: I64s = np.empty((rows, kernels.ASIDE_SIZE), np.int64)
+
+
+class _Walk:
+    """What one walk over a body fills."""
+
+    def __init__(self, size: int, resolution: Resolution, known: KnownNames) -> None:
+        columns = known.columns
+        if not isinstance(columns, _Columns) or columns.size < size:
+            columns = _Columns(max(size, COLUMNS_BYTES_MIN))
+            if size <= COLUMNS_BYTES_KEPT:
+                known.columns = columns
+        self._columns = columns
         ticks_per_s = resolution.ticks_per_s
         self.scale = ticks_per_s // 1000 if ticks_per_s >= 1000 else -(1000 // ticks_per_s)
         self.state: I64s = np.zeros(kernels.STATE_SIZE, np.int64)
-        self._runs: U32s = np.empty(runs, np.uint32)
-        self._offsets: I64s = np.empty(runs + 1, np.int64)
-        self._stamps: I64s = np.empty(points, np.int64)
-        self._values: U64s = np.empty(points, np.uint64)
-        self._asides = np.empty((rows, kernels.ASIDE_SIZE), np.int64)
 
     @property
     def out(self) -> tuple[Any, ...]:
-        return self.state, self._runs, self._offsets, (self._stamps, self._values), self._asides
+        c = self._columns
+        return self.state, c.runs, c.offsets, (c.stamps, c.values), c.asides
 
     def check(self, status: int, message: str) -> None:
         if status == kernels.WRONG:
@@ -150,16 +167,14 @@ class _Walk:
             )
         assert status == kernels.DONE
 
-    def numbers(self) -> U32s:
-        return self._runs[: int(self.state[kernels.RUNS])]
-
-    def asides(self) -> I64s:
-        return self._asides[: int(self.state[kernels.ASIDES])]
-
-    def columns(self) -> Columns:
+    def take(self) -> None:
+        """Copy what is kept; the next body may have the rest."""
+        c = self._columns
         runs, points = int(self.state[kernels.RUNS]), int(self.state[kernels.POINTS])
-        values: F64s = self._values[:points].view(np.float64)
-        return Columns(self._offsets[: runs + 1], self._stamps[:points], values)
+        self.numbers: U32s = c.runs[:runs].copy()
+        self.asides: I64s = c.asides[: int(self.state[kernels.ASIDES])].copy()
+        values: F64s = c.values[:points].view(np.float64).copy()
+        self.columns = Columns(c.offsets[: runs + 1].copy(), c.stamps[:points].copy(), values)
 
     def parsed(
         self,
@@ -168,7 +183,7 @@ class _Walk:
         notes: Notes,
         refused: tuple[_Refusal, ...] = (),
     ) -> Parsed:
-        numbers = self.numbers()
+        numbers = self.numbers
         starts = np.arange(numbers.size, dtype=np.int64) * 4
         refused = (*refused, *_refusals(self.state, keys.named), *map(_Refusal, notes.refused))
         return Parsed(
@@ -176,7 +191,7 @@ class _Walk:
             numbers.view(np.uint8),
             starts,
             starts + 4,
-            self.columns(),
+            self.columns,
             keys.canonical,
             tuple(one.sentence for one in refused),
             sum(one.count - 1 for one in refused),

@@ -425,7 +425,7 @@ def test_asides_past_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch) -> N
     message = request_1((CPU, [(MS, 1.0)]))
     for _ in range(5):
         message.timeseries[0].exemplars.add(value=1.0)
-    parsed = parse(message.SerializeToString(), 1)
+    parsed = parse(message.SerializeToString(), 1, known=KnownNames())
 
     assert len(parsed.exemplars) == 2
     assert parsed.skipped_more == 2
@@ -436,7 +436,7 @@ def test_too_many_points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "POINTS_PER_REQUEST_MAX", 10)
     good = request_1((CPU, [(MS + i, 1.0) for i in range(10)])).SerializeToString()
 
-    assert parse(good, 1).columns.points == 10
+    assert parse(good, 1, known=KnownNames()).columns.points == 10
     with pytest.raises(LimitExceeded) as caught:
-        parse(good + field(1, field(2, b"")), 1)
+        parse(good + field(1, field(2, b"")), 1, known=KnownNames())
     assert caught.value.limit == "POINTS_PER_REQUEST_MAX"

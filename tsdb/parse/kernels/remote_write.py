@@ -21,6 +21,7 @@ from numba import types
 from tsdb.codec.bits import load8, load64
 from tsdb.jit import inlined, kernel
 from tsdb.parse.kernels import protobuf, remote_write_names
+from tsdb.parse.kernels.decimal import hot
 
 # What a walk came to.
 DONE, WRONG, NO_ROOM, NO_SPILL, FULL = 0, 1, 2, 3, 4
@@ -46,7 +47,7 @@ NAMES = types.Tuple((OUT_WORDS, OUT_WORDS, OUT_NUMBERS, BYTES, OUT_INT64S))
 POINTS_OUT = types.Tuple((OUT_INT64S, OUT_WORDS))
 
 
-@inlined
+@hot
 def sample(data, p, end):
     """(value bits, ms, next position) of the Sample whose length stands at p."""
     p, stop = protobuf.length_delimited(data, p, end)
@@ -73,19 +74,17 @@ def sample(data, p, end):
     return value, np.int64(ms), stop
 
 
-@inlined
-def put_point(points, state, n, bits, ms, scale):
+@hot
+def put_point(stamps, values, state, n, bits, ms, scale):
     """Number of points after one more; a time that no tick can be is counted, not kept.
 
     `scale`: ticks a millisecond, or minus the milliseconds of a tick (nearest, half up).
     """
-    stamps, values = points
     values[n] = bits
     if scale < 0:
         stamps[n] = ms // -scale + (1 if ms % -scale * 2 >= -scale else 0)
         return n + 1
-    most = INT64_MAX // scale
-    if scale == 1 or -most <= ms <= most:
+    if scale == 1 or (-(INT64_MAX // scale) <= ms <= INT64_MAX // scale):
         stamps[n] = ms * scale
         return n + 1
     if state[LATE] == 0:
@@ -137,7 +136,8 @@ def series(data, size, scale, names, seeds, spill, state, runs, offsets, points,
     """Read a whole body: DONE, or why not."""
     p, n, run, spilled = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     known = np.int64(-1)
-    text = names[3]
+    _, at, following, text, _ = names
+    stamps, values = points
     offsets[0] = 0
     while p < size:
         state[AT] = p
@@ -160,9 +160,9 @@ def series(data, size, scale, names, seeds, spill, state, runs, offsets, points,
         state[MESSAGES] += 1
         first_point, first_aside, first_histogram = n, state[ASIDES], state[HISTOGRAMS]
         labels, labels_end, is_spilled = p, p, False
-        number = remote_write_names.guessed(names, known)
+        number = remote_write_names.guessed(following, known)
         if number >= 0:
-            place, length = remote_write_names.place_of(names, number)
+            place, length = remote_write_names.place_of(at, number)
             if (
                 length > 0
                 and remote_write_names.begins_with(data, p, end, text, place, length)
@@ -181,9 +181,9 @@ def series(data, size, scale, names, seeds, spill, state, runs, offsets, points,
                 bits, ms, p = sample(data, p, end)
                 if p < 0:
                     return WRONG
-                if n == points[0].size:
+                if n == stamps.size:
                     return FULL
-                n = put_point(points, state, n, bits, ms, scale)
+                n = put_point(stamps, values, state, n, bits, ms, scale)
                 continue
             start = p
             p = protobuf.skip(data, p, end, key)
@@ -198,9 +198,9 @@ def series(data, size, scale, names, seeds, spill, state, runs, offsets, points,
                         return NO_SPILL
                     if not is_spilled:
                         is_spilled = True
-                        at = spilled
+                        begin = spilled
                         spilled = copied(data, labels, labels_end, spill, spilled)
-                        labels = at
+                        labels = begin
                     spilled = copied(data, field, p, spill, spilled)
                     labels_end = spilled
                 else:
@@ -215,7 +215,7 @@ def series(data, size, scale, names, seeds, spill, state, runs, offsets, points,
             number = remote_write_names.find(names, seeds, source, labels, labels_end - labels)
             if number < 0:
                 return NO_ROOM
-        remote_write_names.follow(names, known, number)
+        remote_write_names.follow(following, known, number)
         known = number
         own_asides(asides, state, first_aside, first_histogram, number)
         if n > first_point:

@@ -54,7 +54,7 @@ HISTOGRAM_KEY, EXEMPLAR_KEY, METADATA_KEY = U(0x1A), U(0x22), U(0x2A)
 def symbols(data, size, names, seeds, state, numbers):
     """Numbers of the body's symbols, in order; state: RUNS counts them, SERIES the series."""
     p, count, known, messages = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
-    text = names[3]
+    _, at, following, text, _ = names
     while p < size:
         state[AT] = p
         key, p = protobuf.varint(data, p, size)
@@ -69,9 +69,9 @@ def symbols(data, size, names, seeds, state, numbers):
         if key != SYMBOL_KEY:
             continue
         start, _ = protobuf.length_delimited(data, start, size)
-        number = remote_write_names.guessed(names, known)
+        number = remote_write_names.guessed(following, known)
         if number >= 0:
-            place, length = remote_write_names.place_of(names, number)
+            place, length = remote_write_names.place_of(at, number)
             if length != p - start or not remote_write_names.begins_with(
                 data, start, p, text, place, length
             ):
@@ -80,7 +80,7 @@ def symbols(data, size, names, seeds, state, numbers):
             number = remote_write_names.find(names, seeds, data, start, p - start)
             if number < 0:
                 return NO_ROOM
-            remote_write_names.follow(names, known, number)
+            remote_write_names.follow(following, known, number)
         known = number
         numbers[count] = number
         count += 1
@@ -137,7 +137,8 @@ def series(
     """Read the series of a body whose symbols have `numbers`: DONE, or why not."""
     p, n, run, index = np.int64(0), np.int64(0), np.int64(0), np.int64(-1)
     known = np.int64(-1)
-    text = names[3]
+    _, at, following, text, _ = names
+    stamps, values = points
     offsets[0] = 0
     while p < size:
         state[AT] = p
@@ -166,9 +167,9 @@ def series(
                 bits, ms, p = remote_write.sample(data, p, end)
                 if p < 0:
                     return WRONG
-                if n == points[0].size:
+                if n == stamps.size:
                     return FULL
-                n = remote_write.put_point(points, state, n, bits, ms, scale)
+                n = remote_write.put_point(stamps, values, state, n, bits, ms, scale)
                 continue
             start = p
             if key == REF_KEY:
@@ -206,9 +207,9 @@ def series(
             state[remote_write.ASIDES] = first_aside
             n = first_point
             continue
-        number = remote_write_names.guessed(names, known)
+        number = remote_write_names.guessed(following, known)
         if number >= 0:
-            place, length = remote_write_names.place_of(names, number)
+            place, length = remote_write_names.place_of(at, number)
             if length != count * 4 or not remote_write_names.begins_with(
                 scratch, 0, length, text, place, length
             ):
@@ -217,7 +218,7 @@ def series(
             number = remote_write_names.find(names, seeds, scratch, 0, count * 4)
             if number < 0:
                 return NO_ROOM
-            remote_write_names.follow(names, known, number)
+            remote_write_names.follow(following, known, number)
         known = number
         remote_write.own_asides(asides, state, first_aside, first_histogram, number)
         if metadata_end > metadata:

@@ -10,6 +10,8 @@ Bodies of one sender name the same things in the same order, so the number that 
 for the one before is nearly always right: a compare, no hash. The caller grows the arrays when
 `find` says that there is no room.
 
+Arrays go to helpers one by one: unpacking a tuple counts references, 6 ns for each array.
+
 Price: 3 ns for a short text that was guessed, 15 to 25 ns for a label set of 300 bytes; not
 guessed, 20 and 100.
 """
@@ -19,51 +21,56 @@ import numpy as np
 from tsdb.codec.bits import load64
 from tsdb.index.kernels.hashing import HALF, LOW, same_bytes, tag_range
 from tsdb.jit import inlined
+from tsdb.parse.kernels.decimal import hot
 
 NAMES = "Tuple((u8[::1], u8[::1], u4[::1], u1[::1], i8[::1]))"
 TEXTS, TEXT_BYTES = 0, 1  # of counts
 NO_ROOM = -1
 
 
-@inlined
+@hot
+def _differ_32(data, p, text, start):
+    a = load64(data, p) ^ load64(text, start)
+    b = load64(data, p + 8) ^ load64(text, start + 8)
+    c = load64(data, p + 16) ^ load64(text, start + 16)
+    d = load64(data, p + 24) ^ load64(text, start + 24)
+    return (a | b) | (c | d) != np.uint64(0)
+
+
+@hot
 def begins_with(data, p, end, text, start, size):
     """data[p : p + size] == text[start : start + size], both readable; 32 bytes a step."""
     if size > end - p:
         return False
+    if size < 32:
+        return same_bytes(data, p, text, start, size)
+    last = size - 32
     k = np.int64(0)
-    while k + 32 <= size:
-        a = load64(data, p + k) ^ load64(text, start + k)
-        b = load64(data, p + k + 8) ^ load64(text, start + k + 8)
-        c = load64(data, p + k + 16) ^ load64(text, start + k + 16)
-        d = load64(data, p + k + 24) ^ load64(text, start + k + 24)
-        if (a | b) | (c | d) != np.uint64(0):
+    while k < last:
+        if _differ_32(data, p + k, text, start + k):
             return False
         k += 32
-    return same_bytes(data, p + k, text, start + k, size - k)
+    return not _differ_32(data, p + last, text, start + last)
 
 
-@inlined
-def guessed(names, previous):
+@hot
+def guessed(following, previous):
     """Number that came after `previous` the last time; -1 if there is none."""
-    _, _, following, _, counts = names
-    if previous < 0 or counts[TEXTS] == 0:
-        return np.int64(-1)
-    return np.int64(following[previous]) - 1
+    return np.int64(following[previous]) - 1 if previous >= 0 else np.int64(-1)
 
 
-@inlined
-def place_of(names, number):
+@hot
+def place_of(at, number):
     """(start, size) of a text."""
-    _, at, _, _, _ = names
     start = np.int64(at[number])
     return start, np.int64(at[number + 1]) - start
 
 
-@inlined
-def follow(names, previous, number):
+@hot
+def follow(following, previous, number):
     """Remember what came after what."""
     if previous >= 0:
-        names[2][previous] = np.uint32(number + 1)
+        following[previous] = np.uint32(number + 1)
 
 
 @inlined
@@ -77,7 +84,7 @@ def find(names, seeds, data, start, size):
         slot = slots[i]
         if np.int64(slot >> HALF) == tag:
             number = np.int64(slot & LOW) - 1
-            place, length = place_of(names, number)
+            place, length = place_of(at, number)
             if length == size and same_bytes(text, place, data, start, size):
                 return number
         i = (i + 1) & mask
