@@ -34,6 +34,7 @@ from api.routes import (
     bulk,
     collectd,
     health,
+    influx,
     kv,
     metadata,
     opentsdb,
@@ -142,7 +143,17 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         redirect_slashes=False,
         openapi_url="/openapi.json",
     )
-    for routes in (kv, bulk, remote_write, admin, opentsdb, collectd, targets, metadata):
+    for routes in (
+        kv,
+        bulk,
+        remote_write,
+        admin,
+        opentsdb,
+        collectd,
+        influx,
+        targets,
+        metadata,
+    ):
         routes.declare(app, node)
     health.declare(app, node, metrics)
     _add_page(app)

@@ -117,6 +117,8 @@ def _of_refusals(node: Node) -> Iterator[Metric]:
     for limit, count in node.refusals.points.copy().items():
         points.add_metric([limit], count)
     yield points
+    words = "Fields of InfluxDB's line protocol that are texts, no values."
+    yield CounterMetricFamily(f"{PREFIX}text_fields_skipped", words, node.texts_skipped)
     if node.access is not None:
         words = "1 when accounts and certificates are as their files say."
         yield GaugeMetricFamily(f"{PREFIX}web_config_fresh", words, node.access.fresh)

@@ -59,6 +59,7 @@ class Node:
         self.scraper: Scraper | None = None
         self.intakes: dict[str, Intake] = {}  # of listeners, by name
         self.replayed = self.to_replay = 0  # log entries
+        self.texts_skipped = 0  # fields of line protocol that are no numbers
         known = access is not None and not access.admits_anybody
         self.door = Door(loopback=settings.loopback, accounts=known)
         self.access = access

@@ -78,6 +78,19 @@ class Settings(BaseModel):
     opentsdb_port: int | None = Field(
         None, ge=0, le=65535, description="TCP port for OpenTSDB's put lines; none unless given"
     )
+    influx_db_label: str = Field(
+        "db",
+        max_length=limits.LABEL_NAME_BYTES_MAX,
+        description="label for the database or bucket of InfluxDB's writes; none if empty",
+    )
+    influx_separator: str = Field(
+        "_",
+        max_length=16,
+        description="what stands between measurement and field in a series' name",
+    )
+    influx_bare_value: bool = Field(
+        False, description="a field called `value` adds nothing to the measurement's name"
+    )
     port_file: Path | None = Field(
         None, description="file that gets the bound port, once the server answers"
     )

@@ -163,6 +163,8 @@ DISK_STOP_BYTES, DISK_STOP_SHARE = 512 * MIB, 0.05
 # --- query --------------------------------------------------------------------------------
 POINTS_PER_SELECT_MAX = 50_000_000
 """Points one selection may decode: 800 MB of columns (Prometheus: 50 M samples)."""
+INFLUXQL_POINTS_MAX = 1_000_000
+"""Points one InfluxQL SELECT may read: its rows are Python objects, about 300 B a point."""
 SELECTOR_BYTES_MAX = 16 * KIB
 """Text of one selector. A dashboard variable with hundreds of values (`a|b|c...`) still fits."""
 MATCHERS_PER_SELECTOR_MAX = 32

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from api import keys
 from api.exchange import Answer, Exchange
 from api.node import Node
-from api.routes import bulk, collectd, kv, opentsdb, remote_write
+from api.routes import bulk, collectd, influx, kv, opentsdb, remote_write
 
 __all__ = ["Write", "writer_of"]
 
@@ -25,6 +25,10 @@ EXACT: dict[tuple[str, bytes], Write] = {
     ("POST", b"/api/v1/import"): bulk.write,
     ("POST", b"/api/put"): opentsdb.write,
     ("POST", b"/collectd"): collectd.write,
+    ("POST", b"/write"): influx.write_v1,
+    ("POST", b"/api/v2/write"): influx.write_v2,
+    ("POST", b"/api/v3/write_lp"): influx.write_v3,
+    ("POST", b"/api/v2/delete"): influx.delete,
     ("POST", b"/api/v1/write"): remote_write.write,
     ("POST", b"/api/v1/push"): remote_write.write,
 }
