@@ -87,6 +87,17 @@ class Means:
     counts: Counts
 
 
+@dataclass(slots=True)
+class _Outcome:
+    """Of one write. `first` of the points it refused is told."""
+
+    error: str
+    written: bool = False
+    refused: int = 0
+    first: str = ""
+    refused_whole: bool = False
+
+
 class TargetLoop:
     """Made, started and ended on the event loop. Raises InvalidInput where it can never work."""
 
@@ -186,32 +197,45 @@ class TargetLoop:
 
     async def _scrape(self, at_ms: int) -> None:
         began = time.perf_counter()
-        memory = self.memory
         fetched = await self._fetched()
-        harvests: list[Harvest] = []
 
         def took_s() -> float:
             return time.perf_counter() - began
+
+        outcome = await self._kept(fetched, at_ms, took_s)
+        if outcome.refused_whole:  # the database takes none of it: then it is a failed scrape
+            why = outcome.error
+            outcome = await self._kept(why, at_ms, took_s)
+            outcome.error = outcome.error or why
+        counts = self._means.counts
+        counts.scrapes += 1
+        counts.failed += bool(outcome.error)
+        counts.unwritten += not outcome.written
+        counts.refused += outcome.refused
+        self._complain(outcome)
+        self._note(at_ms, took_s(), outcome.error)
+
+    async def _kept(
+        self, fetched: Fetched | str, at_ms: int, took_s: Callable[[], float]
+    ) -> _Outcome:
+        """Write what the scrape came to."""
+        memory = self.memory
+        harvests: list[Harvest] = []
 
         def parse() -> Parsed:
             harvests[:] = [self._harvest(memory, fetched, self._ticks(at_ms), took_s)]
             return harvests[0].parsed
 
         size_bytes = 0 if isinstance(fetched, str) else len(fetched.body)
-        error, refused, first = await self._written(parse, max(SMALL_BYTES, size_bytes))
-        counts = self._means.counts
-        counts.scrapes += 1
-        counts.unwritten += bool(error)
+        outcome = await self._written(parse, max(SMALL_BYTES, size_bytes))
         for harvest in harvests:
-            if not error:
+            if outcome.written:
                 memory.commit(harvest)
-                error = harvest.error
-                counts.failed += bool(error)
+                outcome.error = harvest.error
             if harvest.refused:
-                refused, first = refused + len(harvest.refused), harvest.refused[0]
-        counts.refused += refused
-        self._complain(refused, first)
-        self._note(at_ms, took_s(), error)
+                outcome.refused += len(harvest.refused)
+                outcome.first = harvest.refused[0]
+        return outcome
 
     def _harvest(
         self, memory: Memory, fetched: Fetched | str, ticks: int, took_s: Callable[[], float]
@@ -242,21 +266,21 @@ class TargetLoop:
         except ScrapeFailed as failure:
             return str(failure)
 
-    async def _written(self, parse: Callable[[], Parsed], size_bytes: int) -> tuple[str, int, str]:
-        """Write: what kept it from being written, how many points were refused, and why one was."""
+    async def _written(self, parse: Callable[[], Parsed], size_bytes: int) -> _Outcome:
         deadline = time.monotonic() + self.target.interval_ms / 1_000 / 2
         while True:
             try:
                 written = await self._writer.write(parse, size_bytes)
-            except Unavailable as error:
-                if error.code != "busy" or time.monotonic() > deadline:
-                    return f"not written: {error}", 0, ""
-                await asyncio.sleep(RETRY_S)
+            except InvalidInput as error:
+                return _Outcome(f"not kept: {error}", refused_whole=True)
             except TSDBError as error:
-                return f"not written: {error}", 0, ""
+                busy = isinstance(error, Unavailable) and error.code == "busy"
+                if not busy or time.monotonic() > deadline:
+                    return _Outcome(f"not written: {error}")
+                await asyncio.sleep(RETRY_S)
             else:
                 first = written.refused[0] if written.refused else ""
-                return "", written.refused_count, first
+                return _Outcome("", True, written.refused_count, first)
 
     async def _write_end(self, turn_ms: int, others: Callable[[], Iterable[Memory]]) -> None:
         memory = self.memory
@@ -272,11 +296,13 @@ class TargetLoop:
     def _ticks(self, at_ms: int) -> int:
         return at_ms * self._writer.resolution.ticks_per_s // 1_000
 
-    def _complain(self, refused: int, first: str) -> None:
+    def _complain(self, outcome: _Outcome) -> None:
         """Once, until a scrape is whole again."""
-        if refused and not self._complained:
-            LOG.warning("scrape_incomplete", target=self.target.url, refused=refused, first=first)
-        self._complained = bool(refused)
+        count = outcome.refused
+        if count and not self._complained:
+            url = self.target.url
+            LOG.warning("scrape_incomplete", target=url, refused=count, first=outcome.first)
+        self._complained = bool(count)
 
     def _note(self, at_ms: int, took_s: float, error: str) -> None:
         before = self.health

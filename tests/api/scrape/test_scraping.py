@@ -17,6 +17,7 @@ import pytest
 from api.exits import CommandFailed, Exit
 from api.server import Server
 from api.settings import load
+from tsdb import limits
 
 STALE = 0x7FF0000000000002
 WAIT_S = 20.0
@@ -265,6 +266,7 @@ def test_reloading_keeps_what_stays(scraping: Any, open_sites: Any) -> None:
 
 def test_another_interval_takes_hold_at_once(scraping: Any, site: Any) -> None:
     with scraping(config_of(site.address, interval=3_600_000)) as it:
+        it.wait(lambda: it.targets()["activeTargets"])
         assert it.targets()["activeTargets"][0]["health"] == "unknown"
         assert it.targets()["activeTargets"][0]["lastScrape"] == "0001-01-01T00:00:00Z"
         it.config(config_of(site.address, interval=100))
@@ -332,3 +334,36 @@ def test_a_wrong_file_does_not_start(tmp_path: Path) -> None:
 def test_without_a_configuration_there_is_nothing(server: Any) -> None:
     assert server.get("/api/v1/targets").json["data"]["activeTargets"] == []
     assert server("POST", "/-/reload").json == {"status": "success", "reloaded": False}
+
+
+def test_what_the_database_does_not_take_is_a_failed_scrape(
+    scraping: Any, site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here more points than a request may have; all or nothing, and up says so."""
+    monkeypatch.setattr(limits, "POINTS_PER_REQUEST_MAX", 20)
+    site.text = "a 1\n"
+    with scraping(config_of(site.address)) as it:
+        it.wait_for("a", 1.0)
+        site.text = "".join(f"a{i} 1\n" for i in range(20))
+        it.wait_for("up", 0.0)
+        it.wait_for("a", 1.0, "stale")
+        assert "POINTS_PER_REQUEST_MAX" in it.targets()["activeTargets"][0]["lastError"]
+        assert not it.points('{__name__=~"a[0-9]+"}')
+        site.text = "a 2\n"
+        it.wait_for("a", 1.0, "stale", 2.0)
+
+
+def test_series_beyond_the_databases_bound_are_left_out(
+    serve: Any, site: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "scrape.yml"
+    path.write_text(config_of(site.address))
+    site.text = "a 1\nb 2\n" + f'c{{x="{"x" * 5000}"}} 3\n'
+    with serve(tmp_path / "db", scrape_config=path, series_max=6) as running:
+        it = Scraping(running, path)
+        it.wait_for("up", 1.0)
+        assert len(it.points('{job="j"}')) == 6
+        figures = running.get("/metrics").body.decode()
+        assert "silverback_scrape_points_refused_total 2.0" in figures or (
+            "silverback_scrape_points_refused_total 3.0" in figures
+        )
