@@ -23,6 +23,7 @@ TAGS = {
     "bulk": "Many series at once",
     "admin": "Administration",
     "health": "Health",
+    "collectd": "collectd",
 }
 EVERYWHERE = (400, 401, 403, 500, 503)
 SAME = "The same as"
@@ -54,13 +55,20 @@ def http(made: str) -> str:
         "is. Answers to partly refused writes hold `points`, `refused_count` and `refused` "
         "besides.\n",
     ]
-    for tag, title in TAGS.items():
+    for tag, title in _sections(document).items():
         parts.append(f"\n## {title}\n")
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 if tag in operation["tags"]:
                     parts += _operation(method.upper(), path, operation)
     return "".join(parts)
+
+
+def _sections(document: dict[str, Any]) -> dict[str, str]:
+    """Title by tag; a tag that has no title here is its own, so that no route is left out."""
+    operations = [one for found in document["paths"].values() for one in found.values()]
+    others = {tag: tag[:1].upper() + tag[1:] for one in operations for tag in one["tags"]}
+    return TAGS | {tag: title for tag, title in others.items() if tag not in TAGS}
 
 
 def _document() -> dict[str, Any]:
@@ -127,9 +135,11 @@ def _commands(method: str, path: str, operation: dict[str, Any]) -> Iterator[str
         if not body:
             yield f"curl{flag} {target}\n"
         for media in body.values():
-            for example in media["examples"].values():
+            for example in media.get("examples", {}).values():
                 value = example["value"]
                 text = value if isinstance(value, str) else json.dumps(value)
+                if not text.replace("\n", "").isprintable():
+                    continue  # bytes, which no shell takes
                 send = "--data-binary" if isinstance(value, str) else "-d"
                 yield f"curl{flag} {target} {send} {shlex.quote(text.strip())}\n"
         if body and name == "plain":
@@ -155,5 +165,5 @@ def _query(operation: dict[str, Any]) -> str:
 
 
 def _example_answer(operation: dict[str, Any]) -> str:
-    content = operation["responses"]["200"].get("content", {}).get("application/json", {})
+    content = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
     return json.dumps(content["example"]) if "example" in content else ""
