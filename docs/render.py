@@ -101,8 +101,8 @@ def limits() -> str:
         "# Limits\n\n",
         MADE.format(source="`tsdb/limits.py`"),
         "Every bound of the engine and the server, and why it is what it is. A request that passes "
-        "one is refused by name; nothing is ever cut or dropped silently. `GET /api/v1/status/limits` "
-        "tells those of a running server, and how often each refused.\n",
+        "one is refused by name; nothing is ever cut or dropped silently. "
+        "`GET /api/v1/status/limits` tells those of a running server and how often each refused.\n",
     ]
     body = ast.parse(source).body
     section = ""

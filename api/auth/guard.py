@@ -49,7 +49,7 @@ class Guard:
         """Raises Unauthorized, Forbidden, TooManyLogins, Unavailable."""
         scope = exchange.scope
         method, path = scope["method"], scope["raw_path"]
-        needed = scopes.needed(method, path)
+        needed = scopes.needed(method, path, scope["query_string"])
         if not needed:
             return
         given = presented(exchange.headers, path, scope["query_string"])

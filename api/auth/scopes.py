@@ -9,11 +9,17 @@ needs admin: a new route is closed until somebody decides (and a test fails unti
 
 from __future__ import annotations
 
+import re
+from urllib.parse import parse_qsl
+
 from api.auth.scope_names import ADMIN, OPEN, READ, WRITE
 from api.routes.writers import writer_of
 
 __all__ = ["needed", "rule_of"]
 
+_CREATE = re.compile(
+    r"\s*CREATE\s+DATABASE\s+(\"[^\";]*\"|[\w-]+)\s*;?\s*", re.IGNORECASE | re.ASCII
+)
 ADMIN_PREFIX = b"/api/v1/admin/"
 # Load balancers and senders ask these before they have credentials; the answers hold no data.
 OPEN_PATHS = frozenset(
@@ -27,18 +33,13 @@ OPEN_PATHS = frozenset(
         b"/favicon.svg",
     }
 )
-# Questions that come as a POST, what an agent that only writes must be able to ask, and the few
-# orders outside of ADMIN_PREFIX.
+# Questions that come as a POST, and the few orders outside of ADMIN_PREFIX.
 EXACT: dict[tuple[str, bytes], int] = {
     ("POST", b"/-/reload"): ADMIN,
     ("PUT", b"/-/reload"): ADMIN,
     ("POST", b"/api/suggest"): READ,  # OpenTSDB
-    # InfluxDB's agents create a database, or look for a bucket, before their first write.
     ("POST", b"/api/v2/query"): READ,  # InfluxDB 2: is told that Flux is not spoken
-    ("POST", b"/query"): READ | WRITE,
-    ("GET", b"/api/v2/buckets"): READ | WRITE,
-    ("GET", b"/api/v2/orgs"): READ | WRITE,
-    ("POST", b"/api/v2/query"): READ,
+    ("POST", b"/query"): READ,  # InfluxDB 1, but see _creates
 }
 
 
@@ -58,6 +59,15 @@ def rule_of(method: str, raw_path: bytes) -> int | None:
     return None
 
 
-def needed(method: str, raw_path: bytes) -> int:
+def needed(method: str, raw_path: bytes, query_string: bytes = b"") -> int:
     found = rule_of(method, raw_path)
+    if raw_path == b"/query" and query_string and _creates(query_string):
+        return READ | WRITE
     return ADMIN if found is None else found
+
+
+def _creates(query_string: bytes) -> bool:
+    """Whether an InfluxQL statement only creates a database, as agents do before they write."""
+    fields = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    asked = [text for name, text in fields if name == "q"]
+    return len(asked) == 1 and _CREATE.fullmatch(asked[0]) is not None

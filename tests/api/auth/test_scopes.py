@@ -114,6 +114,25 @@ def test_scopes_of_paths(method: str, path: str, scope: int) -> None:
     assert needed(method, path.encode()) == scope
 
 
+@pytest.mark.parametrize(
+    ("query", "scope"),
+    [
+        (b"q=CREATE+DATABASE+%22a%22&db=x", READ | WRITE),
+        (b"q=create%20database%20telegraf", READ | WRITE),
+        (b"q=SELECT+*+FROM+cpu", READ),
+        (b"q=CREATE+DATABASE+a&q=SELECT+*+FROM+cpu", READ),
+        (b"q=SELECT+*+FROM+cpu&q=CREATE+DATABASE+a", READ),
+        (b"q=CREATE+DATABASE+a;SELECT+*+FROM+cpu", READ),
+        (b'q=CREATE+DATABASE+"a;+SELECT+1"', READ),
+        (b"q=CREATE+DATABASE+a%0ASELECT+1", READ),
+        (b"", READ),
+        (b"db=x", READ),
+    ],
+)
+def test_who_only_writes_may_create_a_database_and_ask_nothing(query: bytes, scope: int) -> None:
+    assert needed("POST", b"/query", query) == scope
+
+
 def test_names_say_it() -> None:
     assert names_of(READ | WRITE) == "read or write"
     assert names_of(ADMIN) == "admin"
