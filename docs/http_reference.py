@@ -129,11 +129,11 @@ def _commands(method: str, path: str, operation: dict[str, Any]) -> Iterator[str
     flag = "" if method == "GET" else f" -X {method}"
     if "[" in _query(operation):
         flag += " -g"  # curl would take the brackets for a range
-    yield "\n```sh\n"
+    lines: list[str] = []
     for name, key in _keys(operation):
         target = shlex.quote(BASE + path.replace("{key}", key) + _query(operation))
         if not body:
-            yield f"curl{flag} {target}\n"
+            lines.append(f"curl{flag} {target}\n")
         for media in body.values():
             for example in media.get("examples", {}).values():
                 value = example["value"]
@@ -141,10 +141,11 @@ def _commands(method: str, path: str, operation: dict[str, Any]) -> Iterator[str
                 if not text.replace("\n", "").isprintable():
                     continue  # bytes, which no shell takes
                 send = "--data-binary" if isinstance(value, str) else "-d"
-                yield f"curl{flag} {target} {send} {shlex.quote(text.strip())}\n"
+                lines.append(f"curl{flag} {target} {send} {shlex.quote(text.strip())}\n")
         if body and name == "plain":
             break  # the other spelling of the key is shown where it is read
-    yield "```\n"
+    if lines:
+        yield "".join(("\n```sh\n", *lines, "```\n"))
 
 
 def _keys(operation: dict[str, Any]) -> list[tuple[str, str]]:
