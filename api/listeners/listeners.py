@@ -25,7 +25,7 @@ from api.listeners.intake import Intake
 from api.listeners.stream import Streams
 from api.logs import LOG
 from api.node import Node
-from api.sockets import bound
+from api.sockets import BACKLOG, bound
 
 __all__ = ["Listeners"]
 
@@ -54,7 +54,7 @@ class _Port:
         loop = asyncio.get_running_loop()
         self.intake = node.intakes[self.dialect.name] = Intake(node, self.dialect)
         self.streams = Streams(self.intake, node.settings.connections_max)
-        self.server = await loop.create_server(self.streams, sock=self.stream)
+        self.server = await loop.create_server(self.streams, sock=self.stream, backlog=BACKLOG)
         if self.datagram is not None:
             intake = self.intake
             self.transport, self.datagrams = await loop.create_datagram_endpoint(
