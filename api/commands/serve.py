@@ -48,6 +48,22 @@ def serve(
         int | None,
         _flag("opentsdb-port", "Take OpenTSDB's put lines on this TCP port.", metavar="N"),
     ] = None,
+    influx_db_label: Annotated[
+        str | None,
+        _flag("influx-db-label", "Label for InfluxDB's database; '' for none.", metavar="NAME"),
+    ] = None,
+    influx_separator: Annotated[
+        str | None,
+        _flag("influx-separator", "Between measurement and field.  [default: _]", metavar="TEXT"),
+    ] = None,
+    influx_bare_value: Annotated[
+        bool | None,
+        typer.Option(
+            "--influx-bare-value",
+            help="A field called value adds nothing to the name.",
+            show_default=False,
+        ),
+    ] = None,
     scrape_config: Annotated[
         Path | None,
         _flag("scrape-config", "Whom to scrape, as Prometheus' file says.", metavar="FILE.yml"),
@@ -137,6 +153,9 @@ def serve(
             "graphite_port": graphite_port,
             "graphite_pickle_port": graphite_pickle_port,
             "opentsdb_port": opentsdb_port,
+            "influx_db_label": influx_db_label,
+            "influx_separator": influx_separator,
+            "influx_bare_value": influx_bare_value,
             "scrape_config": scrape_config,
             "web_config": web_config,
             "allow_open_network": allow_open_network,
