@@ -34,6 +34,7 @@ BENCHMARKS = {
     "block": "file",
     "parse": "file",
     "lines": "file",
+    "remote_write": "file",
     "engine": "stdout",
     "http": "stdout",
     "auth": "stdout",

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import cramjam
 import pytest
-from remote_write_messages import V1, V2, request_1, request_2
 
+from benchmarks.remote_write_messages import V1, V2, request_1, request_2
 from tsdb import limits
 
 MS = 1_700_000_000_000

@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from remote_write_messages import V1, V2, request_1, request_2
 
+from benchmarks.remote_write_messages import V1, V2, request_1, request_2
 from tsdb import limits
 from tsdb.batch import Parsed
 from tsdb.codec.resolution import Resolution

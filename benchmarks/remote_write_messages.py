@@ -1,4 +1,4 @@
-"""Messages of remote_write 1.0 and 2.0 as the protobuf library has them, described here.
+"""Messages of remote_write 1.0 and 2.0 as the protobuf library has them: for tests and benchmarks.
 
 V1.WriteRequest, V1.TimeSeries ...   prometheus.*
 V2.Request, V2.TimeSeries ...        io.prometheus.write.v2.*
@@ -52,9 +52,9 @@ def _classes(package: str, messages: dict[str, list[tuple[int, str, str]]]) -> A
     )
     for name, fields in messages.items():
         message = file.message_type.add(name=name)
-        for number, field, kind in fields:
-            one = message.field.add(name=field, number=number, label=3 if kind[0] == "*" else 1)
-            kind = kind.lstrip("*")
+        for number, field, written in fields:
+            one = message.field.add(name=field, number=number, label=3 if written[0] == "*" else 1)
+            kind = written.lstrip("*")
             if kind in messages:
                 one.type, one.type_name = 11, f".{package}.{kind}"
             else:
