@@ -18,14 +18,13 @@ from dataclasses import replace
 import numpy as np
 
 from tsdb import limits
-from tsdb.batch import Batch, Columns, I64s, Parsed, SeriesDefinitions, U8s, U32s
+from tsdb.batch import Batch, Columns, I64s, Parsed, SeriesDefinitions, U32s
+from tsdb.commit.naming import Naming, spoken
 from tsdb.commit.request import REFUSALS_TOLD_MAX, Refusals
 from tsdb.engine.engine import Engine
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import parse as parse_labels
-from tsdb.index.registry import NO_REF, Aliases, Registry
-
-CANONICAL = "canonical"  # the form of keys that are canonical label bytes already
+from tsdb.index.registry import NO_REF
 
 
 class Gate:
@@ -35,10 +34,8 @@ class Gate:
         self, engine: Engine, now_ticks: Callable[[], int], *, series_max: int, future_ticks: int
     ) -> None:
         self._engine = engine
-        self._registry: Registry = engine.registry
-        self._aliases = Aliases()
+        self._naming = Naming(engine.registry, series_max=series_max)
         self._now_ticks = now_ticks
-        self._series_max = series_max
         self._future_ticks = future_ticks
 
     def admit(self, parsed: Parsed, refusals: Refusals) -> Batch:
@@ -53,7 +50,7 @@ class Gate:
             refusals.add(why)
         refusals.count += parsed.skipped_more
         parsed = self._within_time(parsed, refusals)  # a series without points needs no ref
-        refs, definitions = self._resolve(parsed, refusals)
+        refs, definitions = self._naming.resolve(parsed, refusals)
         batch = Batch(refs, parsed.columns, definitions)
         unknown = refs == NO_REF
         return _without_runs(batch, unknown) if unknown.any() else batch
@@ -61,7 +58,10 @@ class Gate:
     def admit_together(self, parsed: Sequence[Parsed]) -> Batch | None:
         """Several small requests as one batch, if nothing in them is new or refused; else None."""
         form = parsed[0].form
-        if any(p.form != form or p.skipped or p.skipped_more for p in parsed):
+        if any(
+            p.form != form or p.skipped or p.skipped_more or p.tail_starts is not None
+            for p in parsed
+        ):
             return None
         bases = np.cumsum([0, *[p.key_bytes.size for p in parsed]])
         keys = np.concatenate([p.key_bytes for p in parsed])
@@ -69,79 +69,14 @@ class Gate:
         starts = np.concatenate([p.key_starts + base for p, base in pairs])
         ends = np.concatenate([p.key_ends + base for p, base in pairs])
         columns = joined_columns([p.columns for p in parsed])
-        refs = self._known(form, keys, starts, ends)
+        refs = self._naming.known(form, keys, starts, ends)
         if (refs == NO_REF).any() or not self._is_within_time(columns.timestamps):
             return None
         return Batch(refs, columns, SeriesDefinitions.none())
 
     def forget(self, refs: U32s) -> None:
         """Forget series that nothing holds points of, and every name senders have for series."""
-        with self._registry.lock:
-            self._registry.forget(refs)
-            self._aliases.clear()
-
-    def _resolve(self, parsed: Parsed, refusals: Refusals) -> tuple[U32s, SeriesDefinitions]:
-        keys, starts, ends = parsed.key_bytes, parsed.key_starts, parsed.key_ends
-        refs = self._known(parsed.form, keys, starts, ends)
-        unknown = np.flatnonzero(refs == NO_REF)
-        if not unknown.size:
-            return refs, SeriesDefinitions.none()
-        text = keys.tobytes()
-        raws = [text[starts[i] : ends[i]] for i in unknown]
-        found, definitions = self._find_or_assign(parsed, dict.fromkeys(raws), refusals)
-        refs[unknown] = [found.get(raw, NO_REF) for raw in raws]
-        return refs, definitions
-
-    def _known(self, form: str, keys: U8s, starts: I64s, ends: I64s) -> U32s:
-        """Refs of key ranges, NO_REF where a range was never seen."""
-        with self._registry.lock:
-            if form == CANONICAL:
-                return self._registry.lookup(keys, starts, ends)
-            return self._aliases.lookup(form, keys, starts, ends)
-
-    def _find_or_assign(
-        self, parsed: Parsed, raws: dict[bytes, None], refusals: Refusals
-    ) -> tuple[dict[bytes, int], SeriesDefinitions]:
-        """Refs of ranges never seen before: of a known series, or of one that begins here."""
-        canonical: dict[bytes, bytes] = {}
-        for raw in raws:
-            try:
-                canonical[raw] = parsed.canonical(raw)
-            except InvalidInput as error:
-                refusals.add_error(error)
-        found: dict[bytes, int] = {}
-        definitions = SeriesDefinitions.none()
-        with self._registry.lock:
-            known = self._registry.lookup(*_ranges(list(canonical.values())))
-            fresh = {
-                key for key, ref in zip(canonical.values(), known, strict=True) if ref == NO_REF
-            }
-            new = [key for key in dict.fromkeys(canonical.values()) if key in fresh]
-            room = max(0, self._series_max - self._registry.count)
-            if len(new) > room:
-                self._refuse_series(new[room:], refusals)
-                new = new[:room]
-            if new:
-                definitions = self._registry.assign(new)
-            assigned = dict(zip(new, definitions.refs.tolist(), strict=True))
-            for (raw, key), ref in zip(canonical.items(), known.tolist(), strict=True):
-                at = ref if ref != NO_REF else assigned.get(key, NO_REF)
-                if at != NO_REF:
-                    found[raw] = at
-                    if parsed.form != CANONICAL:
-                        self._aliases.add(parsed.form, raw, at)
-        return found, definitions
-
-    def _refuse_series(self, keys: Sequence[bytes], refusals: Refusals) -> None:
-        for key in keys:
-            refusals.add_error(
-                LimitExceeded(
-                    f"new series {parse_labels(key)} refused: the database holds all it may; "
-                    "series that exist are still written",
-                    limit="SERIES_MAX",
-                    value=self._series_max,
-                )
-            )
+        self._naming.forget(refs)
 
     def _is_within_time(self, stamps: I64s) -> bool:
         if not stamps.size:
@@ -173,9 +108,8 @@ class Gate:
 def _named(parsed: Parsed, point: int) -> str:
     """Which point of which series that is, as the sender knows it."""
     run = int(np.searchsorted(parsed.columns.offsets, point, side="right")) - 1
-    raw = parsed.key_bytes[parsed.key_starts[run] : parsed.key_ends[run]].tobytes()
     try:
-        series = str(parse_labels(parsed.canonical(raw)))
+        series = str(parse_labels(parsed.canonical(spoken(parsed, run))))
     except InvalidInput as error:
         series = f"a series that cannot be ({error})"
     return f"point {point - int(parsed.columns.offsets[run]) + 1} of {series}"
@@ -201,12 +135,6 @@ def joined_columns(parts: Sequence[Columns]) -> Columns:
         np.concatenate([c.timestamps for c in parts]),
         np.concatenate([c.values for c in parts]),
     )
-
-
-def _ranges(keys: Sequence[bytes]) -> tuple[U8s, I64s, I64s]:
-    offsets = np.zeros(len(keys) + 1, np.int64)
-    np.cumsum([len(key) for key in keys], out=offsets[1:])
-    return np.frombuffer(b"".join(keys), np.uint8), offsets[:-1], offsets[1:]
 
 
 def _without_runs(batch: Batch, drop: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Batch:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from tsdb import limits
 from tsdb.batch import Columns, Exemplar, FamilyMetadata, Parsed
-from tsdb.commit.gate import CANONICAL
+from tsdb.commit.naming import CANONICAL
 from tsdb.commit.request import Ack, Done, Request, Written
 from tsdb.database.stats import Stats, collect
 from tsdb.errors import InvalidInput, StorageFailed, TSDBError, Unavailable

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import tsdb
 from tsdb import limits
 from tsdb.batch import Batch, Columns, Parsed
-from tsdb.commit.gate import CANONICAL, Gate
+from tsdb.commit.gate import Gate
+from tsdb.commit.naming import CANONICAL
 from tsdb.commit.request import Refusals
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import canonical

@@ -17,7 +17,7 @@ from crash.faults import Fault, FaultyFiles
 import tsdb
 from tsdb import limits
 from tsdb.batch import Columns, Parsed
-from tsdb.commit.gate import CANONICAL
+from tsdb.commit.naming import CANONICAL
 from tsdb.commit.request import REFUSALS_TOLD_MAX, Ack, Request
 from tsdb.index.labels import canonical
 from tsdb.index.matchers import Matcher, Op
