@@ -76,6 +76,9 @@ def test_variables_of_others_are_left_alone() -> None:
         SILVERBACK_SERVICE_HOST="10.0.0.1",
         SILVERBACK_PORT_9292_TCP_ADDR="10.0.0.1",
         SILVERBACK_CACHE_DIR="/tmp/cache",
+        SILVERBACK_TOKEN="sb_of-the-commands",
+        SILVERBACK_USER="anna:secret",
+        SILVERBACK_CA_FILE="ca.pem",
         OTHER="x",
     )
 
