@@ -22,7 +22,16 @@ from tsdb.errors import InvalidInput
 if TYPE_CHECKING:
     from tsdb.database.database import Database
 
-__all__ = ["DeleteQuery", "ExportQuery", "ListQuery", "ReadQuery", "WriteQuery", "ack_of", "span"]
+__all__ = [
+    "DeleteQuery",
+    "ExportQuery",
+    "ListQuery",
+    "ReadQuery",
+    "WriteQuery",
+    "ack_of",
+    "ack_of_word",
+    "span",
+]
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 TIME = "RFC 3339, Unix seconds with a fraction, a date, `now` or `now-1h30m`"
@@ -94,10 +103,14 @@ def ack_of(query_string: bytes) -> Ack:
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
         if name != "ack":
             raise InvalidInput(f"query parameter {name!r} is unknown; there is ack")
-        if value not in list(Ack):
-            raise InvalidInput(f"ack={value!r} is not one of {', '.join(Ack)}")
-        ack = Ack(value)
+        ack = ack_of_word(value)
     return ack
+
+
+def ack_of_word(value: str) -> Ack:
+    if value not in list(Ack):
+        raise InvalidInput(f"ack={value!r} is not one of {', '.join(Ack)}")
+    return Ack(value)
 
 
 def span(database: Database, start: str | None, end: str | None) -> tuple[int, int]:

@@ -59,6 +59,9 @@ CSV_COLUMNS_MAX = 10_000
 """Columns of a CSV file; a file with a column for each series may be wide, not endless."""
 LINES_REFUSED_MAX = 10_000
 """A body with more wrong lines is not in this format: refused whole, each costs 5 to 50 µs."""
+PUSHED_SERIES_MAX = 200_000
+"""Series of push groups that are remembered, for their end to be marked: 40 MB. Beyond, the groups
+longest unused are forgotten, and their series just stop."""
 SENTENCES_MAX = 100
 """Refused lines and points that an answer describes one by one; the rest are only counted."""
 JSON_DEPTH_MAX = 64

@@ -15,7 +15,17 @@ from typing import TypeAlias
 from api import keys
 from api.exchange import Answer, Exchange
 from api.node import Node
-from api.routes import bulk, collectd, influx, kv, opentsdb, remote_write
+from api.routes import (
+    bulk,
+    collectd,
+    csv_import,
+    exposition,
+    influx,
+    kv,
+    opentsdb,
+    pushgateway,
+    remote_write,
+)
 
 __all__ = ["Write", "writer_of"]
 
@@ -31,10 +41,15 @@ EXACT: dict[tuple[str, bytes], Write] = {
     ("POST", b"/api/v2/delete"): influx.delete,
     ("POST", b"/api/v1/write"): remote_write.write,
     ("POST", b"/api/v1/push"): remote_write.write,
+    ("POST", b"/api/v1/import/prometheus"): exposition.write,
+    ("POST", b"/api/v1/import/csv"): csv_import.write,
 }
 # (prefix, methods, write); longer prefixes first
 PREFIXES: tuple[tuple[bytes, frozenset[str], Write], ...] = (
     (keys.PREFIX, frozenset({"PUT", "POST"}), kv.write),
+    (exposition.GROUPS + b"/job", frozenset({"PUT", "POST"}), exposition.write_group),
+    (pushgateway.PREFIX, frozenset({"PUT", "POST", "DELETE"}), pushgateway.write),
+    (pushgateway.PREFIX_BASE64, frozenset({"PUT", "POST", "DELETE"}), pushgateway.write),
 )
 
 

@@ -33,7 +33,7 @@ from tsdb.parse.kernels import exposition as kernels
 from tsdb.parse.refused import Refused
 from tsdb.parse.text_buffer import is_utf8, padded
 
-__all__ = ["FORM", "Reading", "canonical", "parse", "read"]
+__all__ = ["FORM", "Extra", "Format", "Reading", "canonical", "parse", "read"]
 
 FORM = "exposition"
 NEWLINE = 10

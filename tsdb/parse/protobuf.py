@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from tsdb.errors import InvalidInput
 
-__all__ = ["double", "fields", "packed", "signed"]
+__all__ = ["double", "fields", "packed", "signed", "varint"]
 
 VARINT, I64, LENGTH, I32 = 0, 1, 2, 5
 VARINT_BYTES_MAX = 10
@@ -26,16 +26,16 @@ def fields(message: bytes) -> Iterator[tuple[int, int, int | bytes]]:
     """(field number, wire type, value) in the order they stand."""
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key, at = varint(message, at)
         number, wire = key >> 3, key & 7
         if not number or key > KEY_MAX:
             raise InvalidInput(f"{key} is no protobuf field")
         if wire == VARINT:
-            value, at = _varint(message, at)
+            value, at = varint(message, at)
             yield number, wire, value
             continue
         if wire == LENGTH:
-            size, at = _varint(message, at)
+            size, at = varint(message, at)
         elif wire in (I64, I32):
             size = 8 if wire == I64 else 4
         else:
@@ -53,7 +53,7 @@ def packed(value: int | bytes) -> list[int]:
         return [value]
     numbers, at = [], 0
     while at < len(value):
-        number, at = _varint(value, at)
+        number, at = varint(value, at)
         numbers.append(number)
     return numbers
 
@@ -68,7 +68,7 @@ def double(bits: int) -> float:
     return found
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def varint(message: bytes, at: int) -> tuple[int, int]:
     number = 0
     for i, byte in enumerate(message[at : at + VARINT_BYTES_MAX]):
         number |= (byte & 0x7F) << 7 * i
