@@ -310,6 +310,7 @@ def test_dropped_targets_are_listed(scraping: Any, site: Any) -> None:
         "  - {source_labels: [__address__], regex: '127.*', action: keep}\n"
     )
     with scraping(config_of(site.address, "h1:1", "h2:1", extra=extra)) as it:
+        it.wait(lambda: it.targets()["activeTargets"])
         found = it.targets()
         assert len(found["activeTargets"]) == 1
         assert [one["discoveredLabels"]["__address__"] for one in found["droppedTargets"]] == [
