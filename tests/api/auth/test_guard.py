@@ -372,6 +372,31 @@ def test_logins_are_counted(guarded: Any, keys: Any) -> None:
     assert "silverback_web_config_fresh 1.0" in text
 
 
+def test_influx_clients_of_every_version_come_in(guarded: Any, keys: Any) -> None:
+    line = b"room temp=21.5 1769860800000000000"
+
+    def write(path: str, **headers: str) -> int:
+        status: int = guarded("POST", path, line, **headers).status
+        return status
+
+    assert write("/write?db=a&u=anna&p=all") == 204
+    assert write(f"/write?db=a&u=anybody&p={keys.writer}") == 204
+    assert write("/write?db=a", **keys.basic("anna", "all")) == 204
+    assert write("/api/v2/write?bucket=a", Authorization=f"Token {keys.writer}") == 204
+    assert write("/api/v3/write_lp?db=a", **keys.bearer(keys.writer)) == 204
+    assert write("/write?db=a&u=anna&p=wrong") == 401
+    assert write("/write?db=a&u=ben&p=look") == 403
+    assert write("/write?db=a") == 401
+    assert write("/api/v2/write?bucket=a&u=anna&p=all") == 401, "it has a header for that"
+    create = "/query?q=CREATE+DATABASE+%22a%22"
+    assert guarded("POST", create, **keys.bearer(keys.writer)).status == 200
+    select = "/query?db=a&q=SELECT+*+FROM+room"
+    assert guarded("POST", select, **keys.bearer(keys.writer)).status == 403
+    assert guarded("GET", select, **keys.bearer(keys.writer)).status == 403
+    assert guarded("GET", select, **keys.bearer(keys.reader)).status == 200
+    assert guarded.get("/ping").status == 204
+
+
 def test_a_body_is_not_read_for_strangers(guarded: Any) -> None:
     refused = guarded("PUT", "/kv/x", b"[" + b"[1,2]," * 100_000, **{"X-Big": "1"})
     assert refused.status == 401
