@@ -27,6 +27,7 @@ from tsdb.parse.remote_names import Arrays, Names
 __all__ = ["ListKeys", "RangeKeys"]
 
 Pairs = list[tuple[bytes, bytes]]
+LABELS = 1  # its number in TimeSeries and in Exemplar
 KEY_BYTES = 256  # a guess at what a key takes
 
 
@@ -111,19 +112,15 @@ class ListKeys(_Keys):
         return found
 
 
-def label_pairs(messages: bytes, number: int = 1) -> Pairs:
-    """Names and values of the Label messages among the fields `number`."""
+def label_pairs(messages: bytes) -> Pairs:
+    """Names and values of the Label messages among the fields; other types are unknown fields."""
     pairs: Pairs = []
     for field, _, label in protobuf.fields(messages):
-        if field != number:
+        if field != LABELS or not isinstance(label, bytes):
             continue
-        if not isinstance(label, bytes):
-            raise InvalidInput("a label is not a message")
         texts = {1: b"", 2: b""}
         for part, _, text in protobuf.fields(label):
-            if part in texts:
-                if not isinstance(text, bytes):
-                    raise InvalidInput("the name or value of a label is not text")
+            if part in texts and isinstance(text, bytes):
                 texts[part] = text
         pairs.append((texts[1], texts[2]))
     return pairs

@@ -62,9 +62,9 @@ def read_notes_2(
 ) -> Notes:
     """Of a 2.0 body whose symbols have the numbers `symbols`."""
 
-    def symbol(ref: int | bytes) -> bytes:
-        if not isinstance(ref, int) or ref >= symbols.size:
-            raise InvalidInput(f"refers to symbol {ref!r}; there are {symbols.size:,}")
+    def symbol(ref: int) -> bytes:
+        if ref >= symbols.size:
+            raise InvalidInput(f"refers to symbol {ref}; there are {symbols.size:,}")
         return keys.symbol(int(symbols[ref]))
 
     def exemplar_pairs(message: bytes) -> Pairs:
@@ -156,14 +156,14 @@ def _metadata_1(message: bytes) -> FamilyMetadata | None:
 
 
 def _metadata_2(
-    message: bytes, name: bytes, symbol: Callable[[int | bytes], bytes]
+    message: bytes, name: bytes, symbol: Callable[[int], bytes]
 ) -> FamilyMetadata | None:
     """None where a sender that knows nothing says so."""
     kind, texts = 0, {3: b"", 4: b""}
     for number, _, value in protobuf.fields(message):
         if number == 1 and isinstance(value, int):
             kind = value
-        elif number in texts:
+        elif number in texts and isinstance(value, int):
             texts[number] = symbol(value)
     told, unit = (text.decode(errors="replace") for text in texts.values())
     if not (kind or told or unit):
