@@ -27,7 +27,7 @@ import numpy as np
 
 import tsdb
 from tsdb.batch import Columns, Parsed
-from tsdb.commit.gate import CANONICAL
+from tsdb.commit.naming import CANONICAL
 from tsdb.index.labels import canonical
 
 SERIES, POINTS, STEP_MS = 10_000, 720, 10_000

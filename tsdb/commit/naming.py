@@ -151,10 +151,11 @@ class Naming:
         self, keys: list[bytes], refusals: Refusals
     ) -> tuple[U32s, SeriesDefinitions]:
         """Refs of canonical keys: of a known series, or of one that begins here."""
-        ranges = _ranges(keys)
         with self._registry.lock:
-            found = self._registry.lookup(*ranges)
-            new = list(dict.fromkeys(keys[i] for i in np.flatnonzero(found == NO_REF)))
+            found = self._registry.lookup(*_ranges(keys))
+            unknown = np.flatnonzero(found == NO_REF)
+            missing = [keys[i] for i in unknown.tolist()]
+            new = list(dict.fromkeys(missing))
             room = max(0, self._series_max - self._registry.count)
             if len(new) > room:
                 self._refuse_series(new[room:], refusals)
@@ -162,7 +163,9 @@ class Naming:
             if not new:
                 return found, SeriesDefinitions.none()
             definitions = self._registry.assign(new)
-            return self._registry.lookup(*ranges), definitions
+        refs = dict(zip(new, definitions.refs.tolist(), strict=True))
+        found[unknown] = [refs.get(key, NO_REF) for key in missing]
+        return found, definitions
 
     def _refuse_series(self, keys: Sequence[bytes], refusals: Refusals) -> None:
         for key in keys:
