@@ -109,6 +109,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._verdict: Refusal | None = None  # waits for the answers before it
         self._responses_due = 0
         self._leaving = False
+        self._gone_by = NEVER
 
     # --- connection ------------------------------------------------------------------------
 
@@ -141,18 +142,27 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._responses_due:
             self.cycle.keep_alive = False
         else:
-            self.transport.close()
-            self._hurry()
+            self._close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if not self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._hurry()
 
     def _hurry(self) -> None:
         """Over TLS a close waits for the client's goodbye; one that idles never says it."""
         if self._timer is not None:
             self._timer.cancel()
+        self._gone_by = min(self._gone_by, self.loop.time() + limits.WRITE_STALL_S)
         self._timer = self.loop.call_later(GOODBYE_S, self._leave)
 
     def _leave(self) -> None:
         self._timer = None
-        if self.transport.get_write_buffer_size():  # it takes its answer still
+        taking = self.transport.get_write_buffer_size() > 0  # its answer, still
+        if taking and self.loop.time() < self._gone_by:
             self._hurry()
         else:
             self.transport.abort()
@@ -353,7 +363,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _time_out(self) -> None:
         if self._phase in (Phase.IDLE, Phase.REFUSED):
-            self.transport.close()
+            self._close()
             return
         what, setting, seconds = (
             ("header", "header_timeout_s", self._bounds.header_timeout_s)

@@ -255,6 +255,19 @@ def test_a_client_that_takes_no_answer_is_cut_over_tls(
             assert not read_to_end(wire).endswith(b"0\r\n\r\n")
 
 
+def test_an_idle_client_is_let_go_in_time(tls: Any, certificates: Any) -> None:
+    """It does not answer the goodbye either, for it does not read."""
+    with (
+        tls(keep_alive_timeout_s=0.2) as server,
+        connected(server.port, client(certificates.ca_file)) as wire,
+    ):
+        assert asked(wire).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        while server.server.server_state.connections and time.monotonic() < began + WAIT_S:
+            time.sleep(0.01)
+        assert time.monotonic() - began < 15
+
+
 def test_idle_clients_do_not_hold_up_the_end(tls: Any, certificates: Any) -> None:
     """They never answer the goodbye of TLS, and 30 s are allowed to it otherwise."""
     with (
