@@ -27,6 +27,8 @@ from tsdb.parse.kernels.remote_write_names import TEXT_BYTES, TEXTS
 __all__ = ["Arrays", "KnownNames", "Names"]
 
 SLOTS_MIN = 1 << 10
+RETELL_BODIES = 256
+"""After so many, metadata counts as news again: the request that had it may have failed."""
 Arrays: TypeAlias = tuple[U64s, U64s, U32s, U8s, I64s]
 
 _generations = itertools.count(1)
@@ -75,6 +77,8 @@ class KnownNames:
         self.seeds = random_seeds()
         self.columns: object = None  # the parser's own, kept for the next body
         self._bytes_max = bytes_max
+        self._bodies = 0
+        self._said: U64s = np.zeros(0, np.uint64)
         self._forget()
 
     @property
@@ -85,6 +89,14 @@ class KnownNames:
         """Before a body is read."""
         if self.memory_bytes > self._bytes_max:
             self._forget()
+        self._bodies += 1
+        if self._bodies % RETELL_BODIES == 0:
+            self._said[:] = 0
+
+    def said(self) -> U64s:
+        """Room for what is said of each symbol that is a name (2.0's metadata)."""
+        self._said = grown(self._said, self._said.size, self.symbols.count)
+        return self._said
 
     def _forget(self) -> None:
         generation = next(_generations)
@@ -92,4 +104,5 @@ class KnownNames:
         self.list_form = f"remote_write_2.{generation}"
         self.ranges = Names()  # 1.0: labels of a series, as they stand in the body
         self.symbols = Names()  # 2.0: symbols
+        self._said = np.zeros(SLOTS_MIN, np.uint64)
         self.lists = Names()  # 2.0: labels of a series, as numbers of symbols

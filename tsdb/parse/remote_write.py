@@ -80,7 +80,7 @@ def parse_2(data: U8s, resolution: Resolution, known: KnownNames) -> Parsed:
             walk = _Walk(size, resolution, known)
             status = kernels_2.series(
                 data, size, walk.scale, known.lists.arrays, known.seeds,
-                symbols, symbols.size, scratch, NAME_NUMBER, *walk.out,
+                symbols, symbols.size, scratch, NAME_NUMBER, known.said(), *walk.out,
             )  # fmt: skip
             if not _made_room(status, known.lists, size + scratch.size):
                 break

@@ -20,7 +20,7 @@ from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index import labels
 from tsdb.parse import remote_write
-from tsdb.parse.remote_names import KnownNames
+from tsdb.parse.remote_names import RETELL_BODIES, KnownNames
 from tsdb.parse.text_buffer import padded
 
 MS = 1_700_000_000_000
@@ -388,12 +388,29 @@ def test_metadata_of_2_is_of_families() -> None:
             for name, kind, told, unit in [(2, 3, 4, 5), (2, 3, 4, 5), (3, 3, 4, 5), (6, 0, 0, 0)]
         ],
     )
-    parsed = parse(message.SerializeToString(), 2)
+    known = KnownNames()
+    parsed = parse(message.SerializeToString(), 2, known=known)
 
     assert [(m.family, m.kind, m.help, m.unit) for m in parsed.metadata] == [
         ("d", "histogram", "Help.", "s")
     ]
     assert parsed.columns.points == 4
+    assert parse(message.SerializeToString(), 2, known=known).metadata == ()  # no news
+    message.timeseries[0].metadata.type = 2
+    changed = parse(message.SerializeToString(), 2, known=known).metadata
+    assert [(m.family, m.kind) for m in changed] == [("d_bucket", "gauge"), ("d", "histogram")]
+    again = [parse(message.SerializeToString(), 2, known=known) for _ in range(RETELL_BODIES)]
+    assert any(one.metadata for one in again)
+
+
+def test_metadata_that_refers_nowhere_is_told() -> None:
+    message = request_2((CPU, [(MS, 1.0)]))
+    message.timeseries[0].metadata.help_ref = 99
+    parsed = parse(message.SerializeToString(), 2)
+
+    assert parsed.metadata == ()
+    assert "refers to symbol 99" in parsed.skipped[0]
+    assert parsed.columns.points == 1
 
 
 @pytest.mark.parametrize("version", [1, 2])
