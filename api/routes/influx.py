@@ -123,7 +123,7 @@ async def write_v2(node: Node, exchange: Exchange) -> Answer:
 async def write_v3(node: Node, exchange: Exchange) -> Answer:
     """POST /api/v3/write_lp."""
     exchange.route = WRITE_3
-    known = ("db", "precision", "accept_partial", "no_sync", "ack")
+    known = ("db", "org", "precision", "accept_partial", "no_sync", "ack")
 
     def asked(query: dict[str, str]) -> Asked:
         unit = _one_of(query, "precision", LONG, "auto")
@@ -186,7 +186,7 @@ async def _written(node: Node, exchange: Exchange, asked: Asked, reading: Readin
         points = reading.found[-1].points
         if asked.whole and points.skipped:
             raise InvalidInput(f"{points.skipped[0]} (accept_partial is false: nothing is kept)")
-        return line_protocol.joined(points)
+        return points
 
     size = node.ingest.decoded_bytes(body, encoding)
     return await node.ingest.write(database, parse, size, asked.ack)

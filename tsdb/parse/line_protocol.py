@@ -18,13 +18,13 @@ Price: 10 to 20 ns a value in the kernel, 10 µs a line in `slow_line`, which al
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
 
 from tsdb import limits
-from tsdb.batch import TAIL_MARK, Columns, I64s, Parsed
+from tsdb.batch import Columns, I64s, Parsed
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.quoting import shown
@@ -38,7 +38,7 @@ __all__ = ["AUTO", "PRECISIONS", "Line", "LineProtocol", "Naming", "Times", "par
 
 VALUE_BYTES_MIN = len("a=1,")
 INT64_MIN, INT64_MAX, UINT64_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
-BLANKS = b" \t\r"
+BLANKS = b" \t\r\n"
 AUTO = "auto"
 # Units of times: seconds in one, one in a second.
 PRECISIONS = {
@@ -215,30 +215,6 @@ class _Reading:
         self._values[rows] = np.array([v for _, _, v in line.fields], np.float64).view(np.uint64)
         self.state[kernels.RUNS] = rows.stop
         self.state[kernels.STRINGS] += line.strings
-
-
-def joined(points: Parsed) -> Parsed:
-    """The same with heads and tails put together."""
-    assert points.tail_starts is not None
-    assert points.tail_ends is not None
-    text = points.key_bytes.tobytes()
-    ranges = (points.key_starts, points.key_ends, points.tail_starts, points.tail_ends)
-    raws = [
-        text[head:head_end] + TAIL_MARK + text[tail:tail_end]
-        for head, head_end, tail, tail_end in zip(*(r.tolist() for r in ranges), strict=True)
-    ]
-    ends = np.cumsum([len(raw) for raw in raws], dtype=np.int64)
-    starts = ends - np.array([len(raw) for raw in raws], np.int64)
-    key_bytes = np.frombuffer(b"".join(raws), np.uint8)
-    return replace(
-        points,
-        key_bytes=key_bytes,
-        key_starts=starts,
-        key_ends=ends,
-        tail_starts=None,
-        tail_ends=None,
-        canonical_many=None,
-    )
 
 
 def slow_line(text: bytes, times: Times) -> Line:
