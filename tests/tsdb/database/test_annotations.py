@@ -11,8 +11,13 @@ import pytest
 from crash.disk import SimulatedDisk
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from hypothesis.stateful import run_state_machine_as_test as run
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 import tsdb
 from tsdb import limits
@@ -118,7 +123,9 @@ class Model(RuleBasedStateMachine):
 
 
 def test_annotations_are_a_dictionary_and_a_list() -> None:
-    run(Model, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(
+        Model, settings=settings(max_examples=40, stateful_step_count=15, deadline=None)
+    )
 
 
 def test_only_news_is_logged() -> None:
