@@ -94,6 +94,11 @@ def test_prometheus_writes_itself(silverback: Any, tmp_path: Path, message: str)
             assert len(together) >= 2
             assert points[: len(together)] == together
 
+        # Type and help as Prometheus has them.
+        theirs = answer(port, "/api/v1/metadata", metric="prometheus_tsdb_head_series")
+        found = answer(server.port, "/api/v1/metadata", metric="prometheus_tsdb_head_series")
+        assert found == theirs
+
         for counter in ("failed", "dropped", "retried"):
             name = f"prometheus_remote_storage_samples_{counter}_total"
             assert sent_of(port, name) == 0, (tmp_path / "prometheus.log").read_text()[-2000:]
