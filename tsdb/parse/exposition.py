@@ -167,7 +167,7 @@ class _Reading:
             try:
                 found.append(self._exemplar(run, self.data[start:end].tobytes().rstrip(), named))
             except InvalidInput as error:
-                self._refuse(line, error)
+                self._refuse(line, InvalidInput(f"exemplar: {error}"))
         return tuple(found)
 
     def _exemplar(self, run: int, text: bytes, named: Callable[[bytes], bytes]) -> Exemplar:
@@ -188,7 +188,7 @@ class _Reading:
         if text[:1] == b"#":
             self._slow_comment(text, at, line)
             return
-        found = exposition_text.read_line(text.rstrip(b"\r"), self.form)
+        found = exposition_text.read_line(text.rstrip(exposition_text.BLANK), self.form)
         if found is None:
             return
         self._append(found, at)
@@ -208,7 +208,7 @@ class _Reading:
 
     def _slow_comment(self, text: bytes, at: int, line: int) -> None:
         openmetrics = self.form.openmetrics
-        if openmetrics and text == END:
+        if openmetrics and text.rstrip(b"\r") == END:
             if at + len(text) + 1 < self.size:
                 raise _Whole(f"line {line + 1}: something follows # EOF")
             self.ended = True

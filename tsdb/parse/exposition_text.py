@@ -39,7 +39,7 @@ __all__ = [
 
 Pairs = list[tuple[bytes, bytes]]
 NAME = labels.METRIC_NAME.encode()
-BLANK = b" \t"
+BLANK = b" \t\r"
 _BLANKS = re.compile(rb"[ \t]*")
 _METRIC = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(rb"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -85,7 +85,7 @@ def read_line(text: bytes, form: Format) -> Line | None:
     start = _after_blanks(text, 0)
     if form.openmetrics and (start or not text):
         raise InvalidInput("empty" if start == len(text) else "it begins with a space")
-    if not text[start:].strip():
+    if start == len(text):
         return None
     _, end = series_pairs(text, start)
     at = _after_blanks(text, end)
@@ -95,13 +95,14 @@ def read_line(text: bytes, form: Format) -> Line | None:
     bits = bits_of(word[0])
     ticks, stamped, exemplar = form.now_ticks, False, None
     at = _after_blanks(text, word.end())
-    rest = text[at:].rstrip()
+    rest = text[at:].rstrip(BLANK)
     if rest and not (form.openmetrics and rest[:1] == b"#"):
         word = _WORD.match(text, at)
-        assert word is not None
+        if word is None:
+            raise InvalidInput(f"{_shown(rest)} follows the value")
         ticks, stamped = _ticks(word[0], form), True
         at = _after_blanks(text, word.end())
-        rest = text[at:].rstrip()
+        rest = text[at:].rstrip(BLANK)
     if rest:
         if not form.openmetrics or rest[:1] != b"#":
             raise InvalidInput(f"{_shown(rest)} follows what should be the end")
@@ -115,14 +116,14 @@ def read_exemplar(text: bytes, ticks: int, form: Format) -> tuple[Pairs, int, fl
     """(labels, ticks, value) of `# {trace_id="a"} 1 123.4`; without a time it has the point's."""
     start = _after_blanks(text, 1)
     if text[start : start + 1] != b"{":
-        raise InvalidInput("an exemplar begins with labels")
+        raise InvalidInput("it begins with labels")
     named: Pairs = []
     end = _labels(text, start + 1, named)
     if any(name == NAME for name, _ in named):
-        raise InvalidInput("an exemplar has no metric name")
+        raise InvalidInput("it has no metric name")
     words = text[end:].split()
     if not 1 <= len(words) <= 2:
-        raise InvalidInput("an exemplar has a value and perhaps a time")
+        raise InvalidInput("it has a value and perhaps a time")
     value = float(np.array([bits_of(words[0])], np.uint64).view(np.float64)[0])
     return named, _ticks(words[1], form) if len(words) > 1 else ticks, value
 
