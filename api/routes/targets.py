@@ -62,7 +62,7 @@ def targets(pools: list[Pool], query: TargetsQuery) -> Json:
     active: list[Json] = []
     dropped: list[Json] = []
     if query.state != "dropped":
-        active = [_active(loop) for pool in chosen for loop in pool.loops.values()]
+        active = [_active(loop) for pool in chosen for loop in list(pool.loops.values())]
     if query.state != "active":
         dropped = [
             {"discoveredLabels": dict(one.discovered), "scrapePool": one.job}
@@ -99,7 +99,7 @@ def metadata(pools: list[Pool], query: MetadataQuery) -> list[Json]:
 
 def _matching(pools: list[Pool], matchers: tuple[Matcher, ...]) -> Iterator[TargetLoop]:
     for pool in pools:
-        for loop in pool.loops.values():
+        for loop in list(pool.loops.values()):
             labels = dict(loop.target.labels)
             if all(m.matches(labels.get(m.name, "")) for m in matchers):
                 yield loop
@@ -132,18 +132,22 @@ def _global(url: str) -> str:
     return split._replace(netloc=socket.gethostname() + port).geturl()
 
 
-def _answer(data: object) -> Response:
-    body = {"status": "success", "data": data}
-    return Reply(Answer(orjson.dumps(body, option=orjson.OPT_APPEND_NEWLINE)))
+async def _answer(node: Node, data: Callable[[list[Pool]], object]) -> Response:
+    """In a thread: there may be thousands of targets."""
+
+    def body() -> bytes:
+        pools = [] if node.scraper is None else node.scraper.pools
+        found = {"status": "success", "data": data(pools)}
+        return orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
+
+    async with node.admin.caller():
+        return Reply(Answer(await node.admin.run(body)))
 
 
 def declare(app: FastAPI, node: Node) -> None:
     """The routes as FastAPI knows them."""
 
-    def pools() -> list[Pool]:
-        return [] if node.scraper is None else node.scraper.pools
-
-    _declare_reads(app, pools)
+    _declare_reads(app, node)
 
     @app.put("/-/reload", include_in_schema=False)  # Prometheus takes both
     @app.post("/-/reload", **examples.RELOAD)
@@ -155,15 +159,15 @@ def declare(app: FastAPI, node: Node) -> None:
         return Reply(Answer(b'{"status":"success","reloaded":%b}\n' % reloaded))
 
 
-def _declare_reads(app: FastAPI, pools: Callable[[], list[Pool]]) -> None:
+def _declare_reads(app: FastAPI, node: Node) -> None:
     @app.get("/api/v1/targets", **examples.TARGETS)
     async def list_targets(query: Annotated[TargetsQuery, Query()]) -> Response:
-        return _answer(targets(pools(), query))
+        return await _answer(node, lambda pools: targets(pools, query))
 
     @app.get("/api/v1/targets/metadata", **examples.METADATA)
     async def list_metadata(query: Annotated[MetadataQuery, Query()]) -> Response:
-        return _answer(metadata(pools(), query))
+        return await _answer(node, lambda pools: metadata(pools, query))
 
     @app.get("/api/v1/scrape_pools", **examples.POOLS)
     async def list_pools() -> Response:
-        return _answer({"scrapePools": [pool.job.name for pool in pools()]})
+        return await _answer(node, lambda pools: {"scrapePools": [p.job.name for p in pools]})

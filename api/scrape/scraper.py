@@ -158,7 +158,9 @@ class Scraper:
 
     @property
     def pools(self) -> list[Pool]:
-        return [self._pools[name] for name in sorted(self._pools)]
+        """By name. Any thread may ask."""
+        known = self._pools.copy()
+        return [known[name] for name in sorted(known)]
 
     def targets_by_health(self) -> dict[str, int]:
         """Any thread may ask."""
