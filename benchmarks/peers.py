@@ -35,7 +35,6 @@ class Rival:
     version: str
     process: subprocess.Popen[bytes]
     port: int
-    write_path: str
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -81,18 +80,39 @@ def _victoria(folder: Path, port: int) -> list[str]:
     ]
 
 
+def _influx(folder: Path, port: int) -> list[str]:
+    config = folder / "influxdb.conf"
+    config.write_text(
+        f"""bind-address = "127.0.0.1:{free_port()}"
+reporting-disabled = true
+[meta]
+dir = "{folder / "meta"}"
+[data]
+dir = "{folder / "data"}"
+wal-dir = "{folder / "wal"}"
+[http]
+bind-address = "127.0.0.1:{port}"
+log-enabled = false
+[monitor]
+store-enabled = false
+"""
+    )
+    return ["run", "-config", str(config)]
+
+
 Arguments = Callable[[Path, int], list[str]]
-# name: program, its arguments, path that says it is ready, path of remote_write
-RIVALS: dict[str, tuple[str, Arguments, str, str]] = {
-    "victoria-metrics": ("victoria-metrics", _victoria, "/health", "/api/v1/write"),
-    "prometheus": ("prometheus", _prometheus, "/-/ready", "/api/v1/write"),
+# name: program, its arguments, path that says it is ready
+RIVALS: dict[str, tuple[str, Arguments, str]] = {
+    "victoria-metrics": ("victoria-metrics", _victoria, "/health"),
+    "prometheus": ("prometheus", _prometheus, "/-/ready"),
+    "influxdb": ("influxd", _influx, "/query?q=SHOW%20DATABASES"),
 }
 
 
 @contextlib.contextmanager
 def running(name: str) -> Iterator[Rival]:
     """A rival on a temporary folder, stopped and removed at the end."""
-    program, arguments, ready, write_path = RIVALS[name]
+    program, arguments, ready = RIVALS[name]
     path = binary(program)
     if path is None:
         raise FileNotFoundError(f"no {program} on the PATH or below $SILVERBACK_PEERS")
@@ -101,7 +121,7 @@ def running(name: str) -> Iterator[Rival]:
     with (folder / "log").open("wb") as log:
         command = [str(path), *arguments(folder, port)]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    rival = Rival(name, _version(path), process, port, write_path)
+    rival = Rival(name, _version(path), process, port)
     try:
         deadline = time.monotonic() + READY_S
         while True:
