@@ -187,3 +187,13 @@ def test_new_series_past_the_bound_are_retried(
         assert reply.status == 429
         assert "retry-after" in reply.headers
         assert written(reply) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("make", [request_1, request_2])
+def test_new_series_behind_a_run_that_is_refused_keep_their_names(
+    server: Any, make: Any, cpu: dict[str, str]
+) -> None:
+    runs = [(cpu | {"host": h}, [(FAR_AHEAD if h == "a" else MS, 1.0)]) for h in "abc"]
+
+    assert send(server, make(*runs)).json["points"] == 2
+    assert set(points(server, cpu)) == {"b", "c"}

@@ -123,9 +123,18 @@ def _only(parsed: Parsed, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> P
     left = Columns(
         np.append(offsets[runs], offsets[-1]), columns.timestamps[keep], columns.values[keep]
     )
-    starts, ends = parsed.key_starts[runs], parsed.key_ends[runs]
+    tails, tail_ends, many = parsed.tail_starts, parsed.tail_ends, parsed.canonical_many
     return replace(
-        parsed, key_starts=starts, key_ends=ends, columns=left, skipped=(), skipped_more=0
+        parsed,
+        key_starts=parsed.key_starts[runs],
+        key_ends=parsed.key_ends[runs],
+        tail_starts=None if tails is None else tails[runs],
+        tail_ends=None if tail_ends is None else tail_ends[runs],
+        # The parser knows its runs by the numbers they had.
+        canonical_many=None if many is None else lambda indices: many(runs[indices]),
+        columns=left,
+        skipped=(),
+        skipped_more=0,
     )
 
 
