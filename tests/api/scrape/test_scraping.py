@@ -372,3 +372,26 @@ def test_series_beyond_the_databases_bound_are_left_out(
         assert "silverback_scrape_points_refused_total 2.0" in figures or (
             "silverback_scrape_points_refused_total 3.0" in figures
         )
+
+
+def test_openmetrics_with_what_it_says_beside_points(scraping: Any, site: Any) -> None:
+    """Metadata and exemplars are stored too, under the labels that the series has here."""
+    site.content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    site.compressed = True
+    site.text = (
+        "# TYPE hits counter\n# HELP hits Hits.\n"
+        'hits_total{code="200"} 7 # {trace_id="abc"} 0.5\n# EOF\n'
+    )
+    with scraping(config_of(site.address)) as it:
+        it.wait_for("hits_total", 7.0)
+        told = it.running.get("/api/v1/metadata").json["data"]
+        assert told["hits"] == [{"type": "counter", "help": "Hits.", "unit": ""}]
+        asked = f"/api/v1/query_exemplars?query=hits_total&start=0&end={int(time.time()) + 60}"
+        [found] = it.running.get(asked).json["data"]
+        assert found["seriesLabels"] == {
+            "__name__": "hits_total", "code": "200", "instance": site.address, "job": "j",
+        }  # fmt: skip
+        assert found["exemplars"][0]["labels"] == {"trace_id": "abc"}
+        site.text = 'hits_total{code="200"} 8\n'  # cut off: no # EOF
+        it.wait_for("hits_total", "stale")
+        assert "# EOF" in it.targets()["activeTargets"][0]["lastError"]
