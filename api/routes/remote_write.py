@@ -42,6 +42,7 @@ MEDIA = "application/x-protobuf"
 MESSAGES = {"prometheus.WriteRequest": 1, "io.prometheus.write.v2.Request": 2}
 ENCODINGS = {"": "snappy", "snappy": "snappy", "zstd": "zstd"}
 TOO_MANY_REQUESTS = 429
+VARINT_BYTES = 5
 
 # What the senders of each open database named their series by.
 _known: WeakKeyDictionary[Database, KnownNames] = WeakKeyDictionary()
@@ -67,6 +68,8 @@ async def write(node: Node, exchange: Exchange) -> Answer:
         return parsed
 
     size = node.ingest.decoded_bytes(body, encoding)
+    if encoding == "snappy":
+        size = max(len(body), min(_declared_bytes(body), node.ingest.body_bytes_max))
     try:
         written = await node.ingest.write(database, parse, size, ack)
     except InvalidInput as error:
@@ -130,6 +133,16 @@ def _encoding_of(content_encoding: bytes) -> str:
     if name not in ENCODINGS:
         raise UnsupportedMedia(f"content encoding {name!r} is not snappy")
     return ENCODINGS[name]
+
+
+def _declared_bytes(body: bytes) -> int:
+    """What the body decodes to, as snappy's first bytes say: a varint."""
+    size = 0
+    for i, byte in enumerate(body[:VARINT_BYTES]):
+        size |= (byte & 0x7F) << 7 * i
+        if byte < 0x80:
+            break
+    return size
 
 
 def _known_of(database: Database) -> KnownNames:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,22 @@ def test_a_key_lasts_from_body_to_body(version: int) -> None:
     assert first.key_bytes.view(np.uint32).tolist() == list(range(3000))
     assert again.key_bytes.view(np.uint32).tolist() == list(reversed(range(3000)))
     assert [key for key, _ in runs_of(again)] == [labels.canonical(h) for h in reversed(hosts)]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_threads_share_names(version: int) -> None:
+    """Bodies are parsed at the same time; names grow, and are forgotten, under others' feet."""
+    known = KnownNames(bytes_max=1 << 18)
+    make = request_1 if version == 1 else request_2
+    hosts = [[CPU | {"host": f"{n}-{i}"} for i in range(300)] for n in range(24)]
+    made = [make(*((h, [(MS, 1.0)]) for h in some)).SerializeToString() for some in hosts]
+
+    def keys(n: int) -> list[Any]:
+        return [key for key, _ in runs_of(parse(made[n], version, known=known))]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(keys, range(24)))
+    assert found == [[labels.canonical(h) for h in some] for some in hosts]
 
 
 @pytest.mark.parametrize("version", [1, 2])

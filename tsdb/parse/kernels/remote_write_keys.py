@@ -12,7 +12,7 @@ Price: 150 to 250 ns a series of ten labels.
 import numpy as np
 from numba import types
 
-from tsdb.codec.bits import load32, store16
+from tsdb.codec.bits import load32, load64, store16, store64
 from tsdb.index.kernels.hashing import is_utf8, order_bytes
 from tsdb.jit import inlined, kernel
 from tsdb.parse.kernels import protobuf
@@ -28,8 +28,13 @@ NO_ROOM = 1
 def put_text(text, start, size, out, used):
     store16(out, used, np.uint64(size))
     used += 2
-    for k in range(size):
+    k = np.int64(0)
+    while k + 8 <= size:
+        store64(out, used + k, load64(text, start + k))
+        k += 8
+    while k < size:
         out[used + k] = text[start + k]
+        k += 1
     return used + size
 
 
