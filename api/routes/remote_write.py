@@ -61,9 +61,13 @@ async def write(node: Node, exchange: Exchange) -> Answer:
     def parse() -> Parsed:
         from tsdb.parse import compression, remote_write
 
-        plain = compression.decode_padded(body, encoding, bytes_max=node.ingest.body_bytes_max)
+        known = _known_of(database)
+        plain = compression.decode_padded(
+            body, encoding, bytes_max=node.ingest.body_bytes_max, buffers=known.buffers
+        )
         read = remote_write.parse_1 if version == 1 else remote_write.parse_2
-        parsed = read(plain, database.resolution, _known_of(database))
+        parsed = read(plain, database.resolution, known)
+        known.buffers.give(plain)
         exemplars.append(len(parsed.exemplars))
         return parsed
 

@@ -19,6 +19,7 @@ no sender of points does that and every layer multiplies the ratio.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import cramjam
@@ -28,6 +29,7 @@ from isal import igzip_lib, isal_zlib
 from tsdb.batch import U8s
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.limits import BODY_BYTES_MAX, BODY_RATIO_FLOOR_BYTES, BODY_RATIO_MAX, MIB
+from tsdb.parse.body_buffers import BodyBuffers
 from tsdb.parse.kernels.decimal import PAD_BYTES
 from tsdb.parse.text_buffer import padded
 
@@ -77,12 +79,20 @@ def decode(
 
 
 def decode_padded(
-    body: bytes, encoding: str, *, bytes_max: int, ratio_max: int = BODY_RATIO_MAX
+    body: bytes, encoding: str, *, bytes_max: int, buffers: BodyBuffers | None = None
 ) -> U8s:
-    """The decoded body followed by PAD_BYTES zeros, as kernels read it; snappy without a copy."""
+    """The decoded body followed by PAD_BYTES zeros, as kernels read it; snappy without a copy.
+
+    The caller gives the array back to `buffers` when done with it.
+    """
     if encoding.strip().lower() != "snappy":
-        return padded(decode(body, encoding, bytes_max=bytes_max, ratio_max=ratio_max), 0)
-    return _snappy(body, _Cap(len(body), bytes_max, ratio_max), PAD_BYTES)
+        return padded(decode(body, encoding, bytes_max=bytes_max), 0)
+    cap = _Cap(len(body), bytes_max, BODY_RATIO_MAX)
+    return _snappy(body, cap, PAD_BYTES, _fresh if buffers is None else buffers.take)
+
+
+def _fresh(size: int) -> U8s:
+    return np.empty(size, np.uint8)
 
 
 class _Cap:
@@ -194,12 +204,12 @@ def _check_zstd_header(body: bytes, cap: _Cap) -> None:
         cap.check(declared + (256 if size_bytes == 2 else 0))
 
 
-def _snappy(body: bytes, cap: _Cap, pad_bytes: int = 0) -> U8s:
+def _snappy(body: bytes, cap: _Cap, pad_bytes: int = 0, room: Callable[[int], U8s] = _fresh) -> U8s:
     """The decoded bytes, then `pad_bytes` zeros."""
     try:
         declared: int = cramjam.snappy.decompress_raw_len(body) if body else 0
         cap.check(declared)
-        output = np.empty(declared + pad_bytes, np.uint8)
+        output = room(declared + pad_bytes)
         size: int = cramjam.snappy.decompress_raw_into(body, output[:declared].data)
     except cramjam.DecompressionError as error:
         raise InvalidInput(f"the body is not snappy: {error}") from error

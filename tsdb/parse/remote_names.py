@@ -22,6 +22,7 @@ import numpy as np
 from tsdb import limits
 from tsdb.batch import I64s, U8s, U32s, U64s
 from tsdb.index.tables import grown, random_seeds, rehashed
+from tsdb.parse.body_buffers import BodyBuffers
 from tsdb.parse.kernels.remote_write_names import TEXT_BYTES, TEXTS
 
 __all__ = ["Arrays", "KnownNames", "Names"]
@@ -75,6 +76,7 @@ class KnownNames:
     def __init__(self, *, bytes_max: int = limits.REMOTE_NAMES_BYTES_MAX) -> None:
         self.lock = threading.Lock()
         self.seeds = random_seeds()
+        self.buffers = BodyBuffers()
         self.columns: object = None  # the parser's own, kept for the next body
         self._bytes_max = bytes_max
         self._bodies = 0
