@@ -39,6 +39,8 @@ BENCHMARKS = {
     "http": "stdout",
     "auth": "stdout",
     "scrape": "stdout",
+    "churn": "stdout",
+    "peers": "stdout",
 }
 
 
