@@ -270,6 +270,7 @@ def test_values_that_are_no_number():
         (b"9a 1", "no metric name"),
         (b"# TYPE a thing", "no type of metric"),
         (b"# HELP 9a x", "names no metric"),
+        (b"# HELP 9a # HELP a x", "names no metric"),
         (b"a 1\r 5", "follows"),
     ],
 )
@@ -339,6 +340,23 @@ def test_metadata():
     )
     long = b"".join(b"# TYPE metric_%d counter\n" % i for i in range(5_000))
     assert len(read(long).metadata) == 5_000
+
+
+def test_exemplars_are_bounded():
+    body = b'a 1 # {t="x"} 1\n' * 10_005 + b"# EOF\n"
+    parsed = read(body, openmetrics=True, strict=True)
+
+    assert (parsed.columns.points, len(parsed.exemplars)) == (10_005, 10_000)
+    assert parsed.skipped[0].startswith("5 exemplars")
+
+
+def test_what_was_said_is_remembered_up_to_a_bound():
+    texts = [b"# HELP a_%d " % i + b"x" * (1 << 20) + b"\n" for i in range(10)]
+    first = [read(text).metadata[0].family for text in texts]
+
+    assert (
+        first == [read(text).metadata[0].family for text in texts] == [f"a_{i}" for i in range(10)]
+    )
 
 
 def test_times_can_be_left_aside():
