@@ -4,7 +4,7 @@
     out  a run a line: byte range of the series as written, ticks, value bits; lines of metadata,
          one behind the other; where exemplars stand
 
-Takes what exporters write and leaves the rest to `tsdb.parse.exposition_text.read_line`, which alone
+Takes what exporters write and leaves the rest to `exposition_text.read_line`, which alone
 refuses. A metric name that is the line before's is compared eight bytes at a time; label values
 are searched for their end in the same way.
 
