@@ -23,6 +23,7 @@ from tsdb import limits
 from tsdb.batch import I64s, U8s, U32s, U64s
 from tsdb.index.tables import grown, random_seeds, rehashed
 from tsdb.parse.body_buffers import BodyBuffers
+from tsdb.parse.kernels.protobuf import PAD_BYTES
 from tsdb.parse.kernels.remote_write_names import TEXT_BYTES, TEXTS
 
 __all__ = ["Arrays", "KnownNames", "Names"]
@@ -64,7 +65,7 @@ class Names:
             self._at = grown(self._at, count + 1, self._at.size * 2)
             self._following = grown(self._following, count, self._at.size)
         self._slots = rehashed(self._slots, self._at.size)
-        self._text = grown(self._text, used, used + text_bytes)
+        self._text = grown(self._text, used, used + text_bytes + PAD_BYTES)
 
     def text(self, number: int) -> bytes:
         return self._text[int(self._at[number]) : int(self._at[number + 1])].tobytes()

@@ -4,7 +4,8 @@
     out  its number: the one it has, or the next one, given now
 
     NAMES    slots u64 (upper half of a hash, number + 1), at u64 (where each text begins, one
-             more than there are texts), following u32, text u8; counts i64: texts, bytes of text
+             more than there are texts), following u32, text u8, its last PAD_BYTES free; counts
+             i64: texts, bytes of text
 
 Bodies of one sender name the same things in the same order, so the number that `following` keeps
 for the one before is nearly always right: a compare, no hash. The caller grows the arrays when
@@ -22,6 +23,7 @@ from tsdb.codec.bits import load64
 from tsdb.index.kernels.hashing import HALF, LOW, same_bytes, tag_range
 from tsdb.jit import inlined
 from tsdb.parse.kernels.decimal import hot
+from tsdb.parse.kernels.protobuf import PAD_BYTES
 
 NAMES = "Tuple((u8[::1], u8[::1], u4[::1], u1[::1], i8[::1]))"
 TEXTS, TEXT_BYTES = 0, 1  # of counts
@@ -90,7 +92,11 @@ def find(names, seeds, data, start, size):
         i = (i + 1) & mask
     number = counts[TEXTS]
     used = counts[TEXT_BYTES]
-    if number + 2 > at.size or (number + 1) * 3 > slots.size * 2 or used + size > text.size:
+    if (
+        number + 2 > at.size
+        or (number + 1) * 3 > slots.size * 2
+        or used + size + PAD_BYTES > text.size
+    ):
         return np.int64(NO_ROOM)
     for k in range(size):
         text[used + k] = data[start + k]
