@@ -20,11 +20,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import gcd
+from typing import TypeVar
 
 import numpy as np
 
 from tsdb import limits
-from tsdb.batch import Columns, I64s, Parsed
+from tsdb.batch import Columns, I64s, Parsed, U64s
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.quoting import shown
@@ -36,8 +37,8 @@ from tsdb.parse.text_buffer import is_utf8
 
 __all__ = ["AUTO", "PRECISIONS", "Line", "LineProtocol", "Naming", "Times", "parse", "slow_line"]
 
-VALUE_BYTES_MIN = len("a=1,")
 INT64_MIN, INT64_MAX, UINT64_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
+VALUE_BYTES = 24  # of text, typically; where values are shorter, the columns grow
 BLANKS = b" \t\r\n"
 AUTO = "auto"
 # Units of times: seconds in one, one in a second.
@@ -62,6 +63,9 @@ _WORD = re.compile(rb"[^, \t]*+", re.S)
 _WHOLE = re.compile(rb"([+-]?)0*(\d+)([iu])")
 _TIME = re.compile(rb"-?0*(\d+)")
 _SHOWN_BYTES = 64
+
+
+Column = TypeVar("Column", I64s, U64s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +131,22 @@ class _Reading:
         self._body, self._times, self._naming = body, times, naming
         self._data, self._constants_at = with_constants(body, naming)
         self._utf8 = is_utf8(self._data[: len(body)])
-        room = min(len(body) // VALUE_BYTES_MIN + 1, limits.POINTS_PER_REQUEST_MAX + 1)
         self.state: I64s = np.zeros(kernels.STATE_SIZE, np.int64)
         self.state[kernels.LINE] = 1
-        self._heads = np.empty(room, np.int64), np.empty(room, np.int64)
-        self._tails = np.empty(room, np.int64), np.empty(room, np.int64)
-        self._stamps = np.empty(room, np.int64)
-        self._values = np.empty(room, np.uint64)
+        room = min(len(body) // VALUE_BYTES + 16, limits.POINTS_PER_REQUEST_MAX)
+        # Starts and ends of heads, then of tails.
+        self._ranges: list[I64s] = [np.empty(room, np.int64) for _ in range(4)]
+        self._stamps: I64s = np.empty(room, np.int64)
+        self._values: U64s = np.empty(room, np.uint64)
         self._scales = np.array((*times.factors, *times.divisors), np.int64)
         self.refused = Refused()
 
     def run(self) -> None:
         state = self.state
-        while (status := self._read()) == kernels.SLOW:
+        while (status := self._read()) != kernels.DONE:
+            if status == kernels.FULL:
+                self._grow(self._stamps.size + 1)
+                continue
             first, last, number = state[kernels.SLOW_AT : kernels.SLOW_LINE + 1].tolist()
             text = self._body[first:last]
             skip = len(text) - len(text.lstrip(BLANKS))
@@ -152,12 +159,6 @@ class _Reading:
                 self.refused.add(f"line {number}: {error}")
             else:
                 self._append(line, first + skip)
-        if status == kernels.FULL or state[kernels.RUNS] > limits.POINTS_PER_REQUEST_MAX:
-            raise LimitExceeded(
-                "too many values in one request: split it",
-                limit="POINTS_PER_REQUEST_MAX",
-                value=limits.POINTS_PER_REQUEST_MAX,
-            )
 
     def parsed(self) -> Parsed:
         runs = int(self.state[kernels.RUNS])
@@ -166,7 +167,7 @@ class _Reading:
             self._stamps[:runs],
             self._values[:runs].view(np.float64),
         )
-        ranges = Ranges(self._data, *(part[:runs] for part in (*self._heads, *self._tails)))
+        ranges = Ranges(self._data, *(part[:runs] for part in self._ranges))
         keys = Keys(ranges, self._naming, self._constants_at)
         return Parsed(
             self._naming.form,
@@ -191,8 +192,7 @@ class _Reading:
             self._scales,
             self._times.now_ticks,
             self.state,
-            *self._heads,
-            *self._tails,
+            *self._ranges,
             self._stamps,
             self._values,
         )
@@ -200,21 +200,36 @@ class _Reading:
 
     def _append(self, line: Line, base: int) -> None:
         run = int(self.state[kernels.RUNS])
-        room = self._stamps.size - run
-        if len(line.fields) > room:
+        rows = slice(run, run + len(line.fields))
+        if rows.stop > self._stamps.size:
+            self._grow(rows.stop)
+        heads, head_ends, tails, tail_ends = self._ranges
+        heads[rows], head_ends[rows] = base + line.head[0], base + line.head[1]
+        tails[rows] = [base + start for start, _, _ in line.fields]
+        tail_ends[rows] = [base + end for _, end, _ in line.fields]
+        self._stamps[rows] = line.ticks
+        self._values[rows] = np.array([v for _, _, v in line.fields], np.float64).view(np.uint64)
+        self.state[kernels.RUNS] = rows.stop
+        self.state[kernels.STRINGS] += line.strings
+
+    def _grow(self, values: int) -> None:
+        """Room for so many values and more; LimitExceeded where a request may hold no more."""
+        if values > limits.POINTS_PER_REQUEST_MAX:
             raise LimitExceeded(
                 "too many values in one request: split it",
                 limit="POINTS_PER_REQUEST_MAX",
                 value=limits.POINTS_PER_REQUEST_MAX,
             )
-        rows = slice(run, run + len(line.fields))
-        self._heads[0][rows], self._heads[1][rows] = base + line.head[0], base + line.head[1]
-        self._tails[0][rows] = [base + start for start, _, _ in line.fields]
-        self._tails[1][rows] = [base + end for _, end, _ in line.fields]
-        self._stamps[rows] = line.ticks
-        self._values[rows] = np.array([v for _, _, v in line.fields], np.float64).view(np.uint64)
-        self.state[kernels.RUNS] = rows.stop
-        self.state[kernels.STRINGS] += line.strings
+        room = min(max(2 * self._stamps.size, values), limits.POINTS_PER_REQUEST_MAX)
+        self._ranges = [_grown(part, room) for part in self._ranges]
+        self._stamps = _grown(self._stamps, room)
+        self._values = _grown(self._values, room)
+
+
+def _grown(array: Column, room: int) -> Column:
+    out = np.empty_like(array, shape=room)
+    out[: array.size] = array
+    return out
 
 
 def slow_line(text: bytes, times: Times) -> Line:

@@ -421,12 +421,17 @@ def test_different_names_are_different_forms():
     assert len({naming.form for naming in namings}) == len(namings)
 
 
-def test_more_values_than_a_request_may_hold_are_refused():
-    body = b"m " + b",".join([b"a=1"] * (limits.POINTS_PER_REQUEST_MAX + 1)) + b"\n"
-    with pytest.raises(LimitExceeded, match="POINTS_PER_REQUEST_MAX"):
-        parse(body)
-    with pytest.raises(LimitExceeded, match="POINTS_PER_REQUEST_MAX"):
-        parse(body.replace(b"m ", b"m\xff "[:1] + b"\t "))  # as the slow twin reads it
+@pytest.mark.parametrize("start", [b"m ", b"m\t "], ids=["kernel", "slow twin"])
+def test_as_many_values_as_a_request_may_hold(start, monkeypatch):
+    """The columns begin small and grow, in the middle of a line too."""
+    monkeypatch.setattr(limits, "POINTS_PER_REQUEST_MAX", 1000)
+    body = start + b",".join([b"a=1"] * 500) + b" 5\n"
+    rows, wrong, _ = read(body * 2)
+    assert wrong == []
+    assert rows == plainly(body * 2, "ns", MS)[0]
+    for too_much in (body * 2 + b"m v=1", body + start + b",".join([b"a=1"] * 501)):
+        with pytest.raises(LimitExceeded, match="POINTS_PER_REQUEST_MAX"):
+            parse(too_much)
 
 
 def test_a_body_of_another_format_is_refused_whole():

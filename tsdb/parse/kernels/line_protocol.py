@@ -338,7 +338,8 @@ def lines(
             if decimal.byte(data, p) != 44:
                 break
             p += 1
-        if status == FULL:
+        if status == FULL:  # on with this line, once there is more room
+            p, run, strings = start, begun, strings_before
             break
         if good:
             ticks = now
