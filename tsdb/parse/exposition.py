@@ -10,7 +10,8 @@ none. Else a wrong line costs itself. An OpenMetrics body without # EOF at its e
 whole: what was cut off may have been half of a number.
 
 Price: see `tsdb.parse.kernels.exposition`; 5 to 10 µs for a line that is left to `read_line`, 20 µs
-for an exemplar, 12 µs for a series with ten labels that was never seen before.
+for an exemplar; a series with ten labels that was never seen before, 0.3 µs by `canonical_many`
+and 12 µs by `canonical`.
 """
 
 from __future__ import annotations
@@ -23,16 +24,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from tsdb import limits
-from tsdb.batch import Columns, Exemplar, FamilyMetadata, Parsed, U8s
+from tsdb.batch import Columns, Exemplar, FamilyMetadata, I64s, Parsed, U8s
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index import labels
 from tsdb.parse import exposition_text, times
 from tsdb.parse.exposition_notes import read_notes
-from tsdb.parse.exposition_text import Format, Line, plain_pairs
+from tsdb.parse.exposition_text import NAME, Format, Line, plain_pairs
 from tsdb.parse.kernels import exposition as kernels
+from tsdb.parse.kernels import exposition_keys, line_protocol_keys
+from tsdb.parse.kernels.decimal import PAD_BYTES
 from tsdb.parse.refused import Refused
-from tsdb.parse.text_buffer import is_utf8, padded
+from tsdb.parse.text_buffer import is_utf8
 
 __all__ = ["FORM", "Extra", "Format", "Reading", "canonical", "parse", "read"]
 
@@ -41,6 +44,16 @@ NEWLINE = 10
 LINE_BYTES_MIN = len("a 1\n")
 NOTE_BYTES_MIN = len("# TYPE\n")
 END = b"# EOF"
+KEY_MORE_BYTES = 16  # what a key may be longer than its text
+KEY_BOUNDS = np.array(
+    [
+        limits.LABELS_PER_SERIES_MAX,
+        limits.LABEL_NAME_BYTES_MAX,
+        limits.LABEL_VALUE_BYTES_MAX,
+        limits.SERIES_KEY_BYTES_MAX,
+    ],
+    np.int64,
+)
 _NOTE = re.compile(rb"#[ \t]+(HELP|TYPE|UNIT)(?:[ \t]|$)")
 
 Extra = tuple[tuple[bytes, bytes], ...]
@@ -90,6 +103,7 @@ def read(body: bytes, form: Format, *, strict: bool = False, extra: Extra = ()) 
         named,
         reading.refused.told(),
         reading.refused.more + reading.unread,
+        canonical_many=None if extra else reading.canonical_many,
         metadata=reading.families,
         exemplars=exemplars,
     )
@@ -112,7 +126,10 @@ class _Reading:
 
     def __init__(self, body: bytes, form: Format, strict: bool) -> None:
         self.form = form
-        self.data: U8s = padded(body, NEWLINE)
+        # Behind the padding stands what canonical_many needs to have in the same bytes.
+        self.data: U8s = np.full(len(body) + PAD_BYTES + len(NAME), NEWLINE, np.uint8)
+        self.data[: len(body)] = np.frombuffer(body, np.uint8)
+        self.data[-len(NAME) :] = np.frombuffer(NAME, np.uint8)
         self.size = len(body)
         self.strict = strict
         self.refused = Refused()
@@ -176,6 +193,17 @@ class _Reading:
             except InvalidInput as error:
                 self._refuse(line, InvalidInput(f"exemplar: {error}"))
         return tuple(found)
+
+    def canonical_many(self, runs: I64s) -> tuple[U8s, I64s]:
+        """Canonical keys of some runs; an empty one where `canonical` must look."""
+        room = int((self.ends[runs] - self.starts[runs]).sum()) + KEY_MORE_BYTES * runs.size
+        out, offsets = np.empty(room, np.uint8), np.empty(runs.size + 1, np.int64)
+        parts = np.empty((line_protocol_keys.PARTS, limits.LABELS_PER_SERIES_MAX + 1), np.int64)
+        exposition_keys.canonical_many(
+            np.ascontiguousarray(runs), self.data, self.starts, self.ends, self.data.size - len(NAME),
+            KEY_BOUNDS, parts, out, offsets,
+        )  # fmt: skip
+        return out[: offsets[-1]], offsets
 
     def _exemplar(self, run: int, text: bytes, named: Callable[[bytes], bytes]) -> Exemplar:
         point_ticks = int(self.stamps[run])

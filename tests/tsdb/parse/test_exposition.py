@@ -1,5 +1,7 @@
 """tsdb.parse.exposition: the kernel reads what its slow twin reads, and what others read."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -357,6 +359,31 @@ def test_what_was_said_is_remembered_up_to_a_bound():
     assert (
         first == [read(text).metadata[0].family for text in texts] == [f"a_{i}" for i in range(10)]
     )
+
+
+@given(BODY)
+def test_many_keys_at_once_are_those_of_each(body):
+    parsed = read(body)
+    runs = np.arange(parsed.columns.runs, dtype=np.int64)[::-1].copy()
+    out, offsets = parsed.canonical_many(runs)
+    single = [key for key, _, _ in rows_of(parsed)][::-1]
+
+    assert offsets[-1] == out.size
+    for one, start, end in zip(single, offsets, offsets[1:], strict=False):
+        assert start == end or out[start:end].tobytes() == one
+
+
+def test_keys_that_python_need_not_see():
+    body = b'a 1\nb{} 1\nz{y="1",__a="",A="\xc3\xa9",} 1\na{b="1",b="2"} 1\na{b="\\n"} 1\n'
+    body += b"a%b 1\n" % (b"x" * 4_095) + b'a{b="%b"} 1\n' % (b"x" * 4_097)
+    body += b"a{%b} 1\n" % b",".join(b'l%d="v"' % i for i in range(64))
+    parsed = read(body)
+    out, offsets = parsed.canonical_many(np.arange(parsed.columns.runs, dtype=np.int64))
+
+    names = [key(__name__="a"), key(__name__="b"), key(__name__="z", A="é", y="1")]
+    long = key(__name__="a" + "x" * 4_095)
+    found = [out[s:e].tobytes() for s, e in itertools.pairwise(offsets)]
+    assert found == [*names, b"", b"", long, b"", b""]
 
 
 def test_times_can_be_left_aside():
