@@ -199,8 +199,9 @@ class _Reading:
         room = int((self.ends[runs] - self.starts[runs]).sum()) + KEY_MORE_BYTES * runs.size
         out, offsets = np.empty(room, np.uint8), np.empty(runs.size + 1, np.int64)
         parts = np.empty((line_protocol_keys.PARTS, limits.LABELS_PER_SERIES_MAX + 1), np.int64)
+        runs = np.ascontiguousarray(runs)
         exposition_keys.canonical_many(
-            np.ascontiguousarray(runs), self.data, self.starts, self.ends, self.data.size - len(NAME),
+            runs, self.data, self.starts, self.ends, self.data.size - len(NAME),
             KEY_BOUNDS, parts, out, offsets,
         )  # fmt: skip
         return out[: offsets[-1]], offsets

@@ -17,7 +17,6 @@ from tsdb.jit import inlined, kernel
 from tsdb.parse.kernels import decimal
 from tsdb.parse.kernels.exposition import BYTES, OUT_BYTES, OUT_INT64S, quote_end, word_end
 from tsdb.parse.kernels.line_protocol_keys import (
-    INT64S,
     NAME_SIZES,
     NAMES,
     PART_ROWS,
@@ -33,6 +32,7 @@ from tsdb.parse.kernels.remote_write_keys import (
     VALUE_BYTES_MAX,
 )
 
+INT64S = types.Array(types.int64, 1, "C", readonly=True)
 NAME_SIZE = 8  # of __name__
 PAIR_BYTES = 4  # two lengths, each of two bytes
 
