@@ -51,15 +51,21 @@ class Aliases:
         self.add_many(form, [raw], np.array([ref], np.uint32))
 
     def add_many(self, form: str, raws: Sequence[bytes], refs: U32s) -> None:
-        """Remember ranges: one step for many is much cheaper than many steps."""
-        assert len(raws) == refs.size
-        short = [len(raw) <= alias_kernels.SIZE_MAX for raw in raws]
-        if not all(short):
-            # No entry can hold it; such a range is parsed every time.
-            raws = [raw for raw, fits in zip(raws, short, strict=True) if fits]
-            refs = refs[np.array(short, np.bool_)]
+        """Remember ranges that are bytes of their own."""
+        offsets = np.zeros(len(raws) + 1, np.int64)
+        np.cumsum([len(raw) for raw in raws], out=offsets[1:])
+        self.add_ranges(
+            form, np.frombuffer(b"".join(raws), np.uint8), offsets[:-1], offsets[1:], refs
+        )
+
+    def add_ranges(self, form: str, data: U8s, starts: I64s, ends: I64s, refs: U32s) -> None:
+        """Remember `data[starts[i]:ends[i]]` as refs[i], where that is not NO_REF.
+
+        A range longer than an entry can hold is left out: it is parsed every time.
+        """
+        assert starts.size == ends.size == refs.size
         known = self._forms.setdefault(form, _Form())
-        known.add(self._seeds, raws, refs)
+        known.add(self._seeds, data, starts, ends, refs)
         if self.memory_bytes > self._bytes_max:
             self.clear()
 
@@ -89,14 +95,12 @@ class _Form:
         alias_kernels.lookup_aliases(arrays, seeds, data, starts, ends, out)
         return out
 
-    def add(self, seeds: U64s, raws: Sequence[bytes], refs: U32s) -> None:
-        offsets = np.zeros(len(raws) + 1, np.int64)
-        np.cumsum([len(raw) for raw in raws], out=offsets[1:])
-        data = np.frombuffer(b"".join(raws), np.uint8)
+    def add(self, seeds: U64s, data: U8s, starts: I64s, ends: I64s, refs: U32s) -> None:
         entries, text = self._used.tolist()
-        self._slots = rehashed(self._slots, entries + len(raws))
-        self._at = grown(self._at, entries, entries + len(raws))
-        self._refs = grown(self._refs, entries, entries + len(raws))
-        self._text = grown(self._text, text, text + data.size)
+        size = int((ends - starts).sum())
+        self._slots = rehashed(self._slots, entries + refs.size)
+        self._at = grown(self._at, entries, entries + refs.size)
+        self._refs = grown(self._refs, entries, entries + refs.size)
+        self._text = grown(self._text, text, text + size)
         arrays = (self._slots, self._at, self._refs, self._text)
-        alias_kernels.add_aliases(arrays, seeds, self._used, data, offsets, refs)
+        alias_kernels.add_aliases(arrays, seeds, self._used, data, starts, ends, refs)

@@ -89,26 +89,34 @@ class Registry:
             table_kernels.lookup(tables.keys, tables.pairs, tables.seeds, keys, starts, ends, out)
         return out
 
+    def ref_of(self, key: bytes) -> int:
+        """Ref of one canonical key, NO_REF if there is none."""
+        data = np.frombuffer(key, np.uint8)
+        return int(self.lookup(data, np.zeros(1, np.int64), np.array([len(key)], np.int64))[0])
+
     def assign(self, keys: Sequence[bytes]) -> SeriesDefinitions:
         """Give new canonical keys the next refs; keys already known are left out."""
         offsets = np.zeros(len(keys) + 1, np.int64)
         np.cumsum([len(key) for key in keys], out=offsets[1:])
-        data = b"".join(keys)
-        refs = np.empty(len(keys), np.uint32)
+        return self.assign_many(np.frombuffer(b"".join(keys), np.uint8), offsets)[1]
+
+    def assign_many(self, data: U8s, offsets: I64s) -> tuple[U32s, SeriesDefinitions]:
+        """Refs of the canonical keys `data[offsets[i]:offsets[i + 1]]`; new ones get the next.
+
+        Every key is checked, whoever made it: InvalidInput, and nothing is assigned, if one is
+        not canonical label bytes.
+        """
+        count = offsets.size - 1
+        refs = np.empty(count, np.uint32)
         with self.lock:
             first = self.next_ref
-            if first + len(keys) > limits.REFS_MAX:
+            if first + count > limits.REFS_MAX:
                 raise InvalidInput(f"no refs are left for new series (all {first:,} are used)")
-            stopped = self._place(np.frombuffer(data, np.uint8), offsets, refs, k.ASSIGN)
+            stopped = self._place(data, offsets, refs, k.ASSIGN)
             if stopped is not None:
                 self.forget(np.arange(first, self.next_ref, dtype=np.uint32))
-                raise InvalidInput(f"key {stopped} of {len(keys)} is not canonical label bytes")
-        found, places = np.unique(refs, return_index=True)
-        places = places[found >= first]
-        new = [keys[place] for place in places.tolist()]
-        offsets = np.zeros(len(new) + 1, np.int64)
-        np.cumsum([len(key) for key in new], out=offsets[1:])
-        return SeriesDefinitions(refs[places], offsets, b"".join(new))
+                raise InvalidInput(f"key {stopped} of {count} is not canonical label bytes")
+        return refs, _first_of_each(data, offsets, refs, first)
 
     def define(self, definitions: SeriesDefinitions | IndexColumns) -> None:
         """Make series visible, under the refs that the definitions name. Idempotent.
@@ -290,3 +298,24 @@ class Registry:
                 if fresh.counts[k.STATUS] == k.FULL:
                     fresh.make_room(int(refs[begin]))
                 assert fresh.counts[k.STATUS] in (k.DONE, k.FULL)
+
+
+def _first_of_each(data: U8s, offsets: I64s, refs: U32s, first: int) -> SeriesDefinitions:
+    """The series with refs from `first` on, each once, in the order of their refs."""
+    if not refs.size:
+        return SeriesDefinitions.none()
+    if refs[0] == first and (refs.size == 1 or bool((np.diff(refs) == 1).all())):
+        return SeriesDefinitions(refs.copy(), offsets - offsets[0], _between(data, offsets))
+    found, places = np.unique(refs, return_index=True)
+    places = places[found >= first]  # refs were given out in the order of the keys
+    chosen = np.zeros(refs.size, np.bool_)
+    chosen[places] = True
+    sizes = np.diff(offsets)
+    kept = np.zeros(places.size + 1, np.int64)
+    np.cumsum(sizes[chosen], out=kept[1:])
+    text = data[offsets[0] : offsets[-1]][np.repeat(chosen, sizes)]
+    return SeriesDefinitions(refs[chosen], kept, text.tobytes())
+
+
+def _between(data: U8s, offsets: I64s) -> bytes:
+    return data[int(offsets[0]) : int(offsets[-1])].tobytes()

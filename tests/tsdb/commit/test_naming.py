@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tsdb import limits
 from tsdb.batch import TAIL_MARK, Columns, I64s, Parsed, U8s
-from tsdb.commit.naming import Naming
+from tsdb.commit.naming import HEADS_MAX, Naming
 from tsdb.commit.request import Refusals
 from tsdb.errors import InvalidInput
 from tsdb.index.aliases import Aliases
@@ -123,3 +124,53 @@ def test_a_name_too_long_to_remember_is_made_canonical_each_time() -> None:
 
     assert first.tolist() == second.tolist() == [0, 1, 0]
     assert (definitions.count, none.count) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        b"\1\0b\1\0x\1\0a\1\0x",  # not in order
+        b"\1\0a\1\0x\1\0a\1\0y",  # a name twice
+        b"\1\0a\0\0",  # an empty value
+        b"\0\0\1\0x",  # an empty name
+        b"\1\0a\1\0\xff",  # not UTF-8
+        b"\1\0a\xff\0x",  # past its end
+        b"\1\0a" + (limits.LABEL_VALUE_BYTES_MAX + 1).to_bytes(2, "little")
+        + b"x" * (limits.LABEL_VALUE_BYTES_MAX + 1),
+        b"".join(b"\2\0%02d\1\0x" % i for i in range(limits.LABELS_PER_SERIES_MAX + 1)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("place", [0, 7])
+def test_no_key_of_a_parser_enters_unchecked(
+    wrong: bytes, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor do those that came before it in the same request, whose definitions are never logged."""
+    monkeypatch.setattr("tsdb.commit.naming.STEP_RUNS", 3)
+    registry = Registry()
+    naming = Naming(registry, series_max=100)
+    pairs = [(b"head", b"%d" % i) for i in range(8)]
+    good = body(pairs, many=True, whole=False)
+
+    def bad_many(runs: I64s) -> tuple[U8s, I64s]:
+        keys = [wrong if i == place else key_of(*pairs[i]) for i in runs.tolist()]
+        return np.frombuffer(b"".join(keys), np.uint8), np.cumsum([0, *map(len, keys)])
+
+    with pytest.raises(InvalidInput, match="not canonical"):
+        naming.resolve(replace(good, canonical_many=bad_many), Refusals())
+
+    assert registry.count == 0
+    refs, definitions = naming.resolve(good, Refusals())
+    assert refs.tolist() == definitions.refs.tolist()
+    assert [registry.key(ref) for ref in refs.tolist()] == [key_of(*pair) for pair in pairs]
+
+
+def test_numbers_of_heads_start_again_with_nothing_remembered() -> None:
+    naming = Naming(Registry(), series_max=100)
+    first, _ = naming.resolve(body([(b"a", b"x")], many=True, whole=False), Refusals())
+    naming._heads = HEADS_MAX + 1
+
+    second, _ = naming.resolve(
+        body([(b"b", b"x"), (b"a", b"x")], many=True, whole=False), Refusals()
+    )
+
+    assert second.tolist() == [1, first[0]]

@@ -62,16 +62,18 @@ def lookup_aliases(aliases, seeds, data, starts, ends, out):
             out[i] = ABSENT if entry < 0 else refs[entry]
 
 
-@kernel(f"void({ALIASES}, u8[::1], i8[::1], {U8S_IN}, {I64S_IN}, {U32S_IN})")
-def add_aliases(aliases, seeds, used, data, offsets, refs):
-    """Entries for `data[offsets[i]:offsets[i + 1]]`; a known range gets the new ref.
+@kernel(f"void({ALIASES}, u8[::1], i8[::1], {U8S_IN}, {I64S_IN}, {I64S_IN}, {U32S_IN})")
+def add_aliases(aliases, seeds, used, data, starts, ends, refs):
+    """Entries for `data[starts[i]:ends[i]]`; a known range gets the new ref.
 
-    The caller made room for all of them.
+    The caller made room for all of them. Left out: what has no ref, and what no entry can hold.
     """
     slots, at, known, text = aliases
     for i in range(refs.size):
-        start = offsets[i]
-        size = offsets[i + 1] - start
+        start = starts[i]
+        size = ends[i] - start
+        if refs[i] == ABSENT or size < 0 or size > SIZE_MAX:
+            continue
         tag = tag_range(data, start, size, seeds)
         place, entry = find_alias(aliases, tag, data, start, size)
         if entry < 0:
