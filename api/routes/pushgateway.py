@@ -91,13 +91,18 @@ class Groups:
         self._series -= group.series
         group.families = families
         self._series += group.series
-        if not group.series and group.users <= 1:
-            del self._groups[labels]
         while self._series + len(self._groups) > self._series_max:
             oldest = next((n for n, g in self._groups.items() if not g.users), None)
             if oldest is None:
                 return
             self._series -= self._groups.pop(oldest).series
+
+    def leave(self, labels: Pairs) -> None:
+        """A request is done; nothing is kept of a group that holds nothing."""
+        group = self._groups[labels]
+        group.users -= 1
+        if not group.users and not group.families:
+            del self._groups[labels]
 
 
 _groups: WeakKeyDictionary[Database, Groups] = WeakKeyDictionary()
@@ -117,15 +122,17 @@ async def write(node: Node, exchange: Exchange) -> Answer:
     try:
         async with group.turn:
             if exchange.scope["method"] == "DELETE":
-                await pushing.remove()
+                written = await pushing.remove()
                 families: Families = {}
                 answer = Answer(b"", 202, media=TEXT)
             else:
-                families = await pushing.push(exchange, body)
+                written, families = await pushing.push(exchange, body)
                 answer = Answer(b"", media=TEXT)
             groups.hold(labels, families)
     finally:
-        group.users -= 1
+        groups.leave(labels)
+    if written is not None:
+        _check(written)
     return answer
 
 
@@ -139,8 +146,8 @@ class _Pushing:
     group: Group
     ack: Ack
 
-    async def push(self, exchange: Exchange, body: bytes) -> Families:
-        """What the group holds after it."""
+    async def push(self, exchange: Exchange, body: bytes) -> tuple[Written, Families]:
+        """What came of it, and what the group holds then."""
         from tsdb.parse.exposition_push import Inconsistent, failure_of
 
         found: list[Push] = []
@@ -154,17 +161,19 @@ class _Pushing:
         size = self.node.ingest.decoded_bytes(body, encoding)
         try:
             written = await self._write(parse, size)
-            _check(written)
         except Inconsistent:
             await self._write(lambda: failure_of(self.labels, now), 0)
             raise
-        return found[-1].families
+        return written, found[-1].families
 
-    async def remove(self) -> None:
+    async def remove(self) -> Written | None:
+        """None for a group that holds nothing."""
         from tsdb.parse.exposition_push import removal_of
 
+        if not self.group.families:
+            return None
         ticks, _ = self._now()
-        _check(await self._write(lambda: removal_of(self.labels, self.group.families, ticks), 0))
+        return await self._write(lambda: removal_of(self.group.families, ticks), 0)
 
     def _parsed(self, exchange: Exchange, body: bytes, now: tuple[int, float]) -> Push:
         from tsdb.parse import compression, exposition, exposition_protobuf, times

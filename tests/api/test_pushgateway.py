@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ def test_a_delete_ends_the_group_and_no_other(server: Any) -> None:
     }
     assert last(server, 'pg_gone{a=""}') == {'pg_gone{job="gone"}': 1.0}
     assert server("DELETE", "/metrics/job/never").status == 202
+    assert last(server, '{job="never"}') == {}
+    assert server("DELETE", "/metrics/job/gone/a/b").status == 202
 
 
 def test_labels_in_base64(server: Any) -> None:
@@ -148,6 +151,31 @@ def test_delimited_protobuf(server: Any) -> None:
     assert (
         server("PUT", "/metrics/job/go", body, content_type=media + "encoding=text").status == 400
     )
+
+
+def test_pushes_to_one_group_come_one_after_the_other(server: Any) -> None:
+    def push(i: int) -> int:
+        body = b"".join(b'pg_many{i="%d",j="%d"} %d\n' % (i, j, i) for j in range(20))
+        status: int = server("PUT", "/metrics/job/many", body).status
+        return status
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(push, range(24))) == {200}
+    found = last(server, 'pg_many{job="many"}')
+    live = [name for name, value in found.items() if value != "stale"]
+    assert (len(found), len(live)) == (24 * 20, 20)
+    assert len({name.partition("j=")[0] for name in live}) == 1
+
+
+def test_a_group_that_holds_nothing_is_not_kept() -> None:
+    groups = Groups()
+    name = ((b"job", b"x"),)
+    for families in ({"m": frozenset([b"a"])}, {}):
+        group = groups.of(name)
+        group.users += 1
+        groups.hold(name, families)
+        groups.leave(name)
+        assert (groups.of(name) is group) == bool(families)
 
 
 def test_groups_longest_unused_are_forgotten() -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsdb.batch import Columns, FamilyMetadata, Parsed
+from tsdb.batch import Columns, Exemplar, FamilyMetadata, Parsed
 from tsdb.errors import InvalidInput
 from tsdb.index import labels
 from tsdb.parse.exposition import Extra, Reading
@@ -71,19 +71,22 @@ def push_of(
         seen: set[bytes] = set()
         twice = next(key for key in keys if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise Inconsistent(f"{labels.parse(twice)} is pushed twice")
+    about = _about(group)
     pushed = _families(keys, parsed.metadata)
+    pushed |= {name: frozenset([key]) for name, key in zip((PUSHED, FAILED), about, strict=True)}
     replaced = before if replace else {name: before.get(name, frozenset()) for name in pushed}
-    gone = frozenset().union(*replaced.values()) - set(keys)
-    kept = {} if replace else {n: held for n, held in before.items() if n not in pushed}
+    gone = frozenset().union(*replaced.values()) - {*keys, *about}
+    kept = {} if replace else before
     ticks, seconds = now
     columns = _points(parsed.columns.values, [STALE] * len(gone), [seconds, 0.0], ticks)
-    made = _parsed([*keys, *sorted(gone), *_about(group)], columns, (*parsed.metadata, *ABOUT))
+    metadata = (*parsed.metadata, *ABOUT)
+    made = _parsed([*keys, *sorted(gone), *about], columns, metadata, parsed.exemplars)
     return Push(made, {**kept, **pushed})
 
 
-def removal_of(group: Extra, before: Families, ticks: int) -> Parsed:
+def removal_of(before: Families, ticks: int) -> Parsed:
     """Everything of the group goes, and what was said about it."""
-    gone = [*sorted(frozenset().union(*before.values())), *_about(group)]
+    gone = sorted(frozenset().union(*before.values()))
     return _parsed(gone, _points([STALE] * len(gone), [], [], ticks), ())
 
 
@@ -126,8 +129,13 @@ def _points(
     return Columns(np.arange(found.size + 1, dtype=np.int64), stamps, found)
 
 
-def _parsed(keys: list[bytes], columns: Columns, metadata: tuple[FamilyMetadata, ...]) -> Parsed:
+def _parsed(
+    keys: list[bytes],
+    columns: Columns,
+    metadata: tuple[FamilyMetadata, ...],
+    exemplars: tuple[Exemplar, ...] = (),
+) -> Parsed:
     ends = np.cumsum([len(key) for key in keys], dtype=np.int64)
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
     text = np.frombuffer(b"".join(keys), np.uint8)
-    return Parsed(FORM, text, starts, ends, columns, bytes, metadata=metadata)
+    return Parsed(FORM, text, starts, ends, columns, bytes, metadata=metadata, exemplars=exemplars)

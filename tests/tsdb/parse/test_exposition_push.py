@@ -36,22 +36,23 @@ ABOUT = {"push_time_seconds": 0.077, "push_failure_time_seconds": 0.0}
 
 def test_families_are_replaced_or_all():
     first = push(b"# TYPE h histogram\nh_sum 1\nh_count 1\nx 1\nh_x 1\n", {})
-    assert set(first.families) == {"h", "x", "h_x"}
+    assert set(first.families) == {"h", "x", "h_x", *ABOUT}
 
     some = push(b"# TYPE h histogram\nh_sum 2\n", first.families)
     assert values(some.parsed) == {"h_sum": 2.0, "h_count": "stale", **ABOUT}
-    assert {name: len(keys) for name, keys in some.families.items()} == {"h": 1, "x": 1, "h_x": 1}
+    held = {"h": 1, "x": 1, "h_x": 1} | dict.fromkeys(ABOUT, 1)
+    assert {name: len(keys) for name, keys in some.families.items()} == held
 
     every = push(b"x 2\n", first.families, replace=True)
     gone = {"h_sum": "stale", "h_count": "stale", "h_x": "stale"}
     assert values(every.parsed) == {"x": 2.0, **gone, **ABOUT}
-    assert set(every.families) == {"x"}
+    assert set(every.families) == {"x", *ABOUT}
 
 
 def test_removal_and_failure():
     held = push(b"x 1\n", {}).families
 
-    assert values(removal_of(GROUP, held, 77)) == dict.fromkeys(("x", *ABOUT), "stale")
+    assert values(removal_of(held, 77)) == dict.fromkeys(("x", *ABOUT), "stale")
     assert values(failure_of(GROUP, (77, 0.077))) == {"push_failure_time_seconds": 0.077}
 
 
