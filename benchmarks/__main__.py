@@ -34,6 +34,7 @@ BENCHMARKS = {
     "block": "file",
     "parse": "file",
     "lines": "file",
+    "exposition": "file",
     "line_protocol": "file",
     "remote_write": "file",
     "engine": "stdout",
