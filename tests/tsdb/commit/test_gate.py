@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import tsdb
 from tsdb import limits
-from tsdb.batch import Batch, Columns, Parsed
+from tsdb.batch import TAIL_MARK, Batch, Columns, I64s, Parsed, U8s
 from tsdb.commit.gate import Gate
 from tsdb.commit.naming import CANONICAL
 from tsdb.commit.request import Refusals
@@ -36,7 +37,7 @@ def key_of(raw: bytes) -> bytes:
 
 
 def parsed(request: Sequence[Run], form: str) -> Parsed:
-    """Of a sender's own form (raw names), or of canonical keys."""
+    """Of a sender's own form (raw names, in parts, with many at once), or of canonical keys."""
     raw = [name.encode() for name, _ in request]
     if form == CANONICAL:
         raw = [key_of(name) if name != BAD.encode() else b"\xff" for name in raw]
@@ -52,7 +53,21 @@ def parsed(request: Sequence[Run], form: str) -> Parsed:
         return key
 
     turned = from_canonical if form == CANONICAL else key_of
-    return Parsed(form, np.frombuffer(b"".join(raw), np.uint8), starts, ends, columns, turned)
+    whole = Parsed(form, np.frombuffer(b"".join(raw), np.uint8), starts, ends, columns, turned)
+    if form == "parts":  # one head for all, the name is the tail
+        none = np.zeros(len(raw), np.int64)
+        return replace(
+            whole, key_starts=none, key_ends=none, tail_starts=starts, tail_ends=ends,
+            canonical=lambda key: key_of(key.removeprefix(TAIL_MARK)),
+        )  # fmt: skip
+    if form == "many":
+        return replace(whole, canonical_many=lambda runs: many([raw[i] for i in runs.tolist()]))
+    return whole
+
+
+def many(raws: list[bytes]) -> tuple[U8s, I64s]:
+    keys = [b"" if raw == BAD.encode() else key_of(raw) for raw in raws]
+    return np.frombuffer(b"".join(keys), np.uint8), np.cumsum([0, *map(len, keys)])
 
 
 class Gated:
@@ -82,7 +97,11 @@ def within(stamp: int) -> bool:
     return HORIZON <= stamp <= NOW + FUTURE
 
 
-@given(requests=st.lists(st.tuples(runs, st.sampled_from([CANONICAL, "raw"])), max_size=6))
+@given(
+    requests=st.lists(
+        st.tuples(runs, st.sampled_from([CANONICAL, "raw", "parts", "many"])), max_size=6
+    )
+)
 def test_what_is_kept_is_what_a_model_keeps(requests: list[tuple[list[Run], str]]) -> None:
     """Points within time, of series that are known or that there is still room for."""
     gated = Gated()
