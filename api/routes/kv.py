@@ -20,6 +20,7 @@ from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import Response
 
 from api import keys, pieces
+from api.errors import NotFound
 from api.exchange import Answer, Exchange
 from api.node import Node
 from api.queries import DeleteQuery, ListQuery, ReadQuery, WriteQuery, ack_of, span
@@ -144,8 +145,9 @@ def _warning(text: str) -> bytes:
 def delete(database: Database, *, labels: Labels, query: DeleteQuery) -> Answer:
     """Delete points of one series; runs in a thread, returns when the delete is durable."""
     start, end = span(database, query.start, query.end)
-    matchers = keys.exactly(database, labels)
-    series = database.delete(keys.selector_of(matchers), start, end)
+    if not database.parts.engine.registry.exactly(labels).size:
+        raise NotFound(f"there is no series {keys.text_of(labels)}")
+    series = database.delete_one(labels, start, end)
     return Answer(b'{"status":"success","series":%d,"durable":true}\n' % series)
 
 

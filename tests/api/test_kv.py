@@ -125,6 +125,17 @@ def test_labels_make_a_series_of_their_own(server: Any) -> None:
     assert server.get(key('lab{core="0",host="a"}')).points == [[T, 2]]
 
 
+def test_a_series_among_many_that_differ_by_a_label_each_is_deleted(server: Any) -> None:
+    server("PUT", key("among"), [[T, 0]])
+    for i in range(40):
+        server("PUT", key(f'among{{l{i}="x"}}'), [[T, 1]])
+
+    assert server("DELETE", key("among")).json["series"] == 1
+    assert server.get(key("among")).points == []
+    assert server.get(key('among{l7="x"}')).points == [[T, 1]]
+    assert server("DELETE", key('among{l77="x"}')).status == 404
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "zstd", "snappy", "deflate", "identity"])
 def test_bodies_may_be_compressed(server: Any, encoding: str) -> None:
     plain = json.dumps([[T + i, i] for i in range(100)]).encode()

@@ -123,6 +123,15 @@ class Database:
         parse_selector(text, allow_empty=True)  # as every replay will: what is logged must apply
         return self._wait(Request(done=_unset, delete=Delete(text, start, end))).series
 
+    def delete_one(
+        self, labels: Mapping[str, str], start: int = INT64_MIN, end: int = INT64_MAX
+    ) -> int:
+        """As `delete`, of the one series with exactly these labels, however many they are."""
+        start, end = _range(start, end)
+        return self._wait(
+            Request(done=_unset, delete=Delete.of_key(canonical(labels), start, end))
+        ).series
+
     def forget_before(self, ticks: int) -> None:
         """Move the retention horizon: older points vanish and are refused from now on."""
         self._wait(Request(done=_unset, horizon=Horizon(_tick(ticks))))

@@ -26,12 +26,13 @@ from tsdb.engine.annotations import Annotations
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth_order
 from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
+from tsdb.index.labels import parse as parse_labels
 from tsdb.index.matchers import Matcher
 from tsdb.index.reader import Reader
 from tsdb.index.registry import Registry
 from tsdb.index.selector import parse_selector
 from tsdb.log.annotations import decode_exemplars, decode_metadata
-from tsdb.log.control import Delete, Horizon, decode_control, decode_delete
+from tsdb.log.control import Delete, Horizon, decode_control, decode_delete, key_of
 from tsdb.log.points import decode_points
 from tsdb.log.protocol import Entry, Kind
 from tsdb.query.selection import Selection, ordered
@@ -289,6 +290,9 @@ class Engine:
 
 def series_hit(registry: Registry, selector: str) -> U32s:
     """Refs that a stored selector means. Series younger than the delete have nothing to lose."""
+    key = key_of(selector)
+    if key is not None:
+        return registry.exactly(parse_labels(key))
     return registry.select(parse_selector(selector, allow_empty=True))
 
 

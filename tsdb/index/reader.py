@@ -21,7 +21,7 @@ from tsdb.batch import I64s, U8s, U32s
 from tsdb.index.kernels import rows as row_kernels
 from tsdb.index.kernels import tables as table_kernels
 from tsdb.index.labels import LENGTH_BYTES, Labels
-from tsdb.index.matchers import Matcher
+from tsdb.index.matchers import Matcher, Op
 from tsdb.index.postings import Postings
 from tsdb.index.tables import Tables
 
@@ -71,6 +71,12 @@ class Reader:
     def select(self, matchers: Sequence[Matcher]) -> U32s:
         """Refs of the defined series that fulfil all matchers, ascending."""
         return self._postings.select(matchers)
+
+    def exactly(self, labels: Labels) -> U32s:
+        """Refs of the defined series with these labels and no other; mostly one or none."""
+        refs = self.select([Matcher(name, Op.EQUAL, value) for name, value in labels.items()])
+        found: U32s = refs[self._tables.keys[2][refs] == len(labels)]
+        return found
 
     def label_names(self, refs: U32s | None = None) -> list[str]:
         """Names of all labels, or of those that the given series have; sorted."""

@@ -184,6 +184,9 @@ class Registry:
     def select(self, matchers: Sequence[Matcher]) -> U32s:
         return self._reader.select(matchers)
 
+    def exactly(self, labels: Labels) -> U32s:
+        return self._reader.exactly(labels)
+
     def label_names(self, refs: U32s | None = None) -> list[str]:
         return self._reader.label_names(refs)
 

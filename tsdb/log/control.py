@@ -18,15 +18,24 @@ from tsdb.errors import CorruptionError
 _RANGE = struct.Struct("<qq")
 _CONTROL = struct.Struct("<Bq")
 _HORIZON = 1
+EXACTLY = "="  # and the hexadecimal digits of a canonical key
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Points of the series that match `selector`, from `start` to `end` ticks inclusive."""
+    """Points of the series that match `selector`, from `start` to `end` ticks inclusive.
+
+    A selector that begins with EXACTLY, which no selector in a question can, means one series.
+    """
 
     selector: str
     start: int
     end: int
+
+    @classmethod
+    def of_key(cls, key: bytes, start: int, end: int) -> Delete:
+        """Of the series with this canonical key and no other."""
+        return cls(EXACTLY + key.hex(), start, end)
 
     def __post_init__(self) -> None:
         assert self.start <= self.end
@@ -54,6 +63,19 @@ def decode_delete(payload: bytes) -> Delete:
         return Delete(payload[_RANGE.size :].decode(), start, end)
     except UnicodeDecodeError as error:
         raise CorruptionError(None, _RANGE.size, f"tombstone selector: {error}") from error
+
+
+def key_of(selector: str) -> bytes | None:
+    """The canonical key in the selector of a delete, None if it names series by matchers.
+
+    Raises CorruptionError when it is neither; whether the key is canonical is not looked at.
+    """
+    if not selector.startswith(EXACTLY):
+        return None
+    try:
+        return bytes.fromhex(selector[len(EXACTLY) :])
+    except ValueError as error:
+        raise CorruptionError(None, _RANGE.size, f"tombstone key: {error}") from error
 
 
 def encode_horizon(horizon: Horizon) -> bytes:

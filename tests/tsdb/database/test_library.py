@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tsdb
+from tsdb import limits
 
 
 @pytest.fixture
@@ -165,3 +166,24 @@ def test_frames_and_arrow_hold_the_same_points(db: tsdb.Database) -> None:
     assert polars["core"].to_list() == ["1", None, None]
     assert polars["value"].to_list()[:2] == [3.0, 1.0]
     assert polars["timestamp"].dt.epoch("ms").to_list() == [1_500, 1_000, 2_000]
+
+
+def test_one_series_is_deleted_by_all_its_labels(tmp_path: Path) -> None:
+    """Also where a selector would need more matchers than it may have; also after a restart."""
+    few = {"__name__": "m"}
+    many = few | {f"l{i:02d}": "x" for i in range(limits.LABELS_PER_SERIES_MAX - 1)}
+    others = [few | {f"l{i:02d}": "x"} for i in range(limits.MATCHERS_PER_SELECTOR_MAX + 8)]
+    with tsdb.open(tmp_path / "db") as db:
+        for labels in (few, many, *others):
+            db.write(labels, [1_000, 2_000], [1, 2])
+        db.flush()
+        assert db.delete_one(few, 0, 1_000) == 1
+        assert db.delete_one(many) == 1
+        assert db.delete_one({"__name__": "m", "l01": "y"}) == 0
+
+    for _ in range(2):  # from the log, then from the manifest
+        with tsdb.open(tmp_path / "db") as db:
+            found = {tuple(one.labels.items()): one.timestamps.tolist() for one in db.select("m")}
+            assert found.pop((("__name__", "m"),)) == [2_000]
+            assert list(found.values()) == [[1_000, 2_000]] * len(others)
+            db.flush()

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsdb.errors import CorruptionError
+from tsdb.errors import CorruptionError, InvalidInput
+from tsdb.index.labels import canonical
+from tsdb.index.selector import parse_selector
 from tsdb.log import control
 
 ticks = st.integers(-(2**63), 2**63 - 1)
@@ -47,7 +49,7 @@ def test_a_reversed_range_is_damage() -> None:
 
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/format/control.md"
-EXAMPLES = dict(re.findall(r"```hex (\w+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
+EXAMPLES = dict(re.findall(r"```hex ([\w-]+)\n(.*?)```", PAGE.read_text(), re.DOTALL))
 
 
 def test_the_examples_of_the_format_page_are_what_they_say() -> None:
@@ -56,3 +58,20 @@ def test_the_examples_of_the_format_page_are_what_they_say() -> None:
 
     assert tombstone == control.Delete("cpu", 1_000, 2_000)
     assert horizon == control.Horizon(10_000_000_000)
+    exact = control.decode_delete(bytes.fromhex(EXAMPLES["tombstone-key"]))
+    assert exact == control.Delete.of_key(canonical({"__name__": "cpu"}), 1_000, 2_000)
+
+
+@given(st.binary(min_size=1))
+def test_a_delete_may_carry_a_key(key: bytes) -> None:
+    delete = control.Delete.of_key(key, 1, 2)
+
+    assert control.key_of(control.decode_delete(control.encode_delete(delete)).selector) == key
+
+
+def test_a_key_that_is_none_is_damage() -> None:
+    assert control.key_of("cpu") is None
+    with pytest.raises(CorruptionError, match="tombstone key"):
+        control.key_of("=0g")
+    with pytest.raises(InvalidInput):
+        parse_selector(control.EXACTLY + "00")
