@@ -40,17 +40,15 @@ class Parsing:
         self._outcomes: dict[int, Parsed | Exception] = {}
         self._ahead = 0
         self._closing = False
-        self._threads = [
-            threading.Thread(target=self._help_forever, name=f"parse-{i}", daemon=True)
-            for i in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._helpers = count
+        self._threads: list[threading.Thread] = []  # begun with the first body that is offered
 
     def offer(self, request: Request, *, soon: bool) -> None:
         """A helper may parse it. `soon`: the gate will come to it at once, so none is woken."""
-        if not self._threads:
+        if not self._helpers:
             return
+        if not self._threads:
+            self._begin()
         with self._lock:
             self._waiting.append(request)
             if not soon or len(self._waiting) > 1:
@@ -65,7 +63,7 @@ class Parsing:
                 self._ahead -= 1
                 self._work.notify()
                 return self._outcomes.pop(id(request))
-            if self._threads:  # those before it are used up, so nothing is before it here
+            if self._helpers:  # those before it are used up, so nothing is before it here
                 assert self._waiting[0] is request
                 self._waiting.popleft()
         return parsed(request)
@@ -77,6 +75,12 @@ class Parsing:
             self._work.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def _begin(self) -> None:
+        for i in range(self._helpers):
+            thread = threading.Thread(target=self._help_forever, name=f"parse-{i}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _help_forever(self) -> None:
         while True:
