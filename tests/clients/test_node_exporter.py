@@ -68,12 +68,17 @@ def exposed(port: int) -> set[str]:
     }
 
 
+def ups(series: dict[str, Any]) -> list[float]:
+    return [value for points in series.values() for _, value in points]
+
+
 def test_node_exporter(silverback: Any, tmp_path: Path, exporter: int) -> None:
     config = tmp_path / "scrape.yml"
     config.write_text(CONFIG.format(job="node", port=exporter))
     with silverback(tmp_path, "--scrape-config", str(config)) as server:
-        up = server.wait_for('up{job="node"}', lambda all_: len(*all_.values() or [[]]) >= 2)
-        assert {value for points in up.values() for _, value in points} == {1}
+        # A busy machine may miss one; two must have come.
+        up = server.wait_for('up{job="node"}', lambda all_: ups(all_).count(1) >= 2)
+        assert set(ups(up)) <= {0, 1}
 
         stored = server.series('{job="node"}')
         about = {name for name in stored if '"scrape_' in name or '"up"' in name}
