@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,8 @@ def demo(
         return
     from api.demo import Demo
 
+    # A demo that is ended, by make or a time-out, stops its server as one that is interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     show = Demo(data, port)
     try:
         _run(show, data, seconds)

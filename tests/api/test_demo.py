@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tsdb
 from api import cli
 from api.demo_history import DAYS, STEP_S, history
 from api.demo_machine import Machine
@@ -108,9 +109,9 @@ def read_until(child: subprocess.Popen[str], text: str) -> str:
     raise AssertionError("".join(lines))
 
 
-def stop(child: subprocess.Popen[str]) -> tuple[str, str]:
-    """Ctrl-C."""
-    child.send_signal(signal.SIGINT)
+def stop(child: subprocess.Popen[str], how: signal.Signals = signal.SIGINT) -> tuple[str, str]:
+    """Ctrl-C, unless told otherwise."""
+    child.send_signal(how)
     return child.communicate(timeout=WAIT_S)
 
 
@@ -136,8 +137,10 @@ def test_the_demo_runs_stops_and_goes_on(tmp_path: Path) -> None:
     assert url is not None
     with urllib.request.urlopen(f"{url[0]}/kv/sensors/kitchen/temp", timeout=WAIT_S) as answer:
         assert [value for _, value in json.load(answer)["points"]] == [21.5]
-    stop(again)
+    stop(again, signal.SIGTERM)  # as make or a time-out ends it
     assert again.returncode == 0
+    with tsdb.open(tmp_path / "data", background=False) as db:  # its server is gone too
+        assert db.stats().points
 
 
 def test_a_server_that_cannot_start_says_why(
