@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.exchange import Answer
 from api.node import Node
 from api.refusals import LIMITS
-from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.routes.responses import json_answer, refusals
 from api.work import Reply
 
 __all__ = ["declare"]
@@ -32,32 +32,22 @@ BOUNDS: dict[str, Any] = {
     "requests and connections refused since the server started, and the points left out of writes.",
     "operation_id": "limits",
     "responses": {
-        200: {
-            "description": "As of now.",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["status", "limits"],
-                        "properties": {
-                            "status": {"const": "success"},
-                            "limits": {"type": "object", "additionalProperties": BOUND},
-                        },
-                    },
-                    "example": {
-                        "status": "success",
-                        "limits": {"HEADERS_MAX": {"value": 64, "refused": 0, "points_refused": 0}},
-                    },
-                }
+        200: json_answer(
+            "As of now.",
+            {
+                "status": "success",
+                "limits": {"HEADERS_MAX": {"value": 64, "refused": 0, "points_refused": 0}},
             },
-        },
-        **{
-            status: {
-                "description": REFUSALS[status],
-                "content": {"application/json": {"schema": ERROR_SCHEMA}},
-            }
-            for status in (403, 500, 503)
-        },
+            {
+                "type": "object",
+                "required": ["status", "limits"],
+                "properties": {
+                    "status": {"const": "success"},
+                    "limits": {"type": "object", "additionalProperties": BOUND},
+                },
+            },
+        ),
+        **refusals(),
     },
 }
 

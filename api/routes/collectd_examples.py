@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.examples import ERROR_SCHEMA, REFUSALS, WRITTEN_SCHEMA
+from api.routes.responses import WRITTEN_SCHEMA, Json, json_answer, refusals
 
 __all__ = ["COLLECTD"]
-
-Json = dict[str, Any]
 
 VALUE_LIST: Json = {
     "type": "object",
@@ -45,22 +43,12 @@ COLLECTD: dict[str, Any] = {
     "(`Format Command`).",
     "operation_id": "collectd_put_values",
     "responses": {
-        200: {
-            "description": "Fsynced and visible, unless `ack=memory`; `refused` says what is not.",
-            "content": {
-                "application/json": {
-                    "schema": WRITTEN_SCHEMA,
-                    "example": {"status": "success", "points": 2, "seq": 7, "durable": True},
-                }
-            },
-        },
-        **{
-            status: {
-                "description": REFUSALS[status],
-                "content": {"application/json": {"schema": ERROR_SCHEMA}},
-            }
-            for status in (400, 403, 413, 429, 500, 503)
-        },
+        200: json_answer(
+            "Fsynced and visible, unless `ack=memory`; `refused` says what is not.",
+            {"status": "success", "points": 2, "seq": 7, "durable": True},
+            WRITTEN_SCHEMA,
+        ),
+        **refusals(400, 413, 429),
     },
     "openapi_extra": {
         "requestBody": {

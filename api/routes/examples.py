@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.routes.responses import WRITTEN_SCHEMA, Json, json_answer, refusals
+
 __all__ = [
     "DELETE_KEY",
     "EXPORT",
@@ -27,35 +29,10 @@ __all__ = [
     "WRITE_KEY_POST",
 ]
 
-Json = dict[str, Any]
-
 NUMBER_OR_TEXT = {"anyOf": [{"type": "number"}, {"type": "string"}]}
 POINTS = {
     "type": "array",
     "items": {"type": "array", "items": NUMBER_OR_TEXT, "minItems": 2, "maxItems": 2},
-}
-ERROR_SCHEMA = {
-    "type": "object",
-    "required": ["status", "errorType", "error"],
-    "properties": {
-        "status": {"const": "error"},
-        "errorType": {"type": "string"},
-        "error": {"type": "string"},
-        "limit": {"type": "string"},
-        "limitValue": {"type": "number"},
-    },
-}
-WRITTEN_SCHEMA = {
-    "type": "object",
-    "required": ["status", "points", "seq", "durable"],
-    "properties": {
-        "status": {"enum": ["success", "partial"]},
-        "points": {"type": "integer", "minimum": 0},
-        "seq": {"type": "integer", "minimum": 0},
-        "durable": {"type": "boolean"},
-        "refused": {"type": "array", "items": {"type": "string"}},
-        "refused_count": {"type": "integer"},
-    },
 }
 LISTING_SCHEMA = {
     "type": "object",
@@ -66,38 +43,6 @@ LISTING_SCHEMA = {
         "next": {"type": ["string", "null"]},
     },
 }
-REFUSALS = {
-    400: "The request is wrong; `error` names the culprit.",
-    403: "Where the request comes from, it may not be made.",
-    404: "There is no such key.",
-    406: "There is no answer in a form that `Accept` names.",
-    413: "The body passes a bound; `limit` names it.",
-    415: "The body is in a form that is not read here.",
-    422: "The question passes a bound; `limit` names it.",
-    429: "The queue is full, or new series are refused: retry after `Retry-After` seconds.",
-    500: "Our bug, or stored data is damaged; the server's log has more.",
-    503: "Starting, shutting down, too busy, or storage failed: retry after `Retry-After` seconds.",
-}
-
-
-def _refusals(*statuses: int) -> dict[int | str, Json]:
-    content = {"application/json": {"schema": ERROR_SCHEMA}}
-    return {
-        status: {"description": REFUSALS[status], "content": content}
-        for status in (*statuses, 403, 500, 503)
-    }
-
-
-def _json(description: str, example: Json, schema: Json | None = None) -> Json:
-    content = {"schema": schema or _schema_of(example), "example": example}
-    return {"description": description, "content": {"application/json": content}}
-
-
-def _schema_of(example: Json) -> Json:
-    """Keys and types of an example are those of every answer."""
-    kinds = {bool: "boolean", int: "integer", str: "string", list: "array"}
-    properties = {k: {"type": kinds[type(v)]} for k, v in example.items() if v is not None}
-    return {"type": "object", "required": sorted(properties), "properties": properties}
 
 
 def _body(examples: dict[str, Any], media: str, description: str, schema: Json) -> Json:
@@ -113,7 +58,7 @@ KEY: dict[str, Any] = {
         "labels": {"value": 'cpu{host="a"}'},
     },
 }
-_WRITTEN = _json(
+_WRITTEN = json_answer(
     "Fsynced and visible, unless `ack=memory`. `status` is `partial` when some lines or points "
     "were refused; `refused` says which and why.",
     {"status": "success", "points": 2, "seq": 7, "durable": True},
@@ -126,7 +71,7 @@ WRITE_KEY: dict[str, Any] = {
     "any order and of any age. The answer comes after the points are fsynced. Bodies may be "
     "compressed (`Content-Encoding: gzip`, `zstd`, `snappy`, `deflate`).",
     "operation_id": "write_points",
-    "responses": {200: _WRITTEN, **_refusals(400, 413, 429)},
+    "responses": {200: _WRITTEN, **refusals(400, 413, 429)},
     "openapi_extra": _body(
         {
             "pairs": [[1700000000, 21.5], ["2023-11-14T22:13:30Z", 21.7]],
@@ -183,7 +128,7 @@ READ_KEY: dict[str, Any] = {
                 },
             },
         },
-        **_refusals(400, 404, 406, 422),
+        **refusals(400, 404, 406, 422),
     },
 }
 DELETE_KEY: dict[str, Any] = {
@@ -193,8 +138,8 @@ DELETE_KEY: dict[str, Any] = {
     "Durable when it answers. Points written afterwards live, in the same range too.",
     "operation_id": "delete_points",
     "responses": {
-        200: _json("Deleted.", {"status": "success", "series": 1, "durable": True}),
-        **_refusals(400, 404),
+        200: json_answer("Deleted.", {"status": "success", "series": 1, "durable": True}),
+        **refusals(400, 404),
     },
 }
 LIST_KEYS: dict[str, Any] = {
@@ -204,12 +149,12 @@ LIST_KEYS: dict[str, Any] = {
     "`after` wants for the page that follows, null on the last.",
     "operation_id": "list_keys",
     "responses": {
-        200: _json(
+        200: json_answer(
             "One page.",
             {"status": "success", "keys": ["sensors/kitchen/temp", 'cpu{host="a"}']},
             LISTING_SCHEMA,
         ),
-        **_refusals(400, 422),
+        **refusals(400, 422),
     },
 }
 IMPORT: dict[str, Any] = {
@@ -219,7 +164,7 @@ IMPORT: dict[str, Any] = {
     "A line that is wrong costs itself: the answer says which, and how many points were kept. "
     "Bodies may be compressed as for `PUT /kv/{key}`.",
     "operation_id": "import_lines",
-    "responses": {200: _WRITTEN, **_refusals(400, 413, 429)},
+    "responses": {200: _WRITTEN, **refusals(400, 413, 429)},
     "openapi_extra": _body(
         {
             "one series": '{"metric":{"__name__":"cpu","host":"a"},'
@@ -241,7 +186,7 @@ EXPORT: dict[str, Any] = {
             "description": "A line a series; nothing when none matches.",
             "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
         },
-        **_refusals(400, 422),
+        **refusals(400, 422),
     },
 }
 FLUSH: dict[str, Any] = {
@@ -250,8 +195,8 @@ FLUSH: dict[str, Any] = {
     "description": "Answered on loopback only.",
     "operation_id": "flush",
     "responses": {
-        200: _json("Blocks were written.", {"status": "success", "blocks": 1}),
-        **_refusals(400),
+        200: json_answer("Blocks were written.", {"status": "success", "blocks": 1}),
+        **refusals(400),
     },
 }
 SNAPSHOT: dict[str, Any] = {
@@ -261,11 +206,11 @@ SNAPSHOT: dict[str, Any] = {
     "in `folder` below the data directory. Answered on loopback only.",
     "operation_id": "snapshot",
     "responses": {
-        200: _json(
+        200: json_answer(
             "The snapshot is on disk.",
             {"status": "success", "name": "20231114T221320Z-1b2c3d4e", "folder": "snapshots"},
         ),
-        **_refusals(400),
+        **refusals(400),
     },
 }
 HEALTHY: dict[str, Any] = {
@@ -273,8 +218,8 @@ HEALTHY: dict[str, Any] = {
     "summary": "Is the process alive?",
     "operation_id": "healthy",
     "responses": {
-        200: _json("It is.", {"status": "success", "state": "healthy"}),
-        **_refusals(400),
+        200: json_answer("It is.", {"status": "success", "state": "healthy"}),
+        **refusals(400),
     },
 }
 READY: dict[str, Any] = {
@@ -283,8 +228,8 @@ READY: dict[str, Any] = {
     "description": "503 while the log is replayed, with `replayed` and `total` entries.",
     "operation_id": "ready",
     "responses": {
-        200: _json("They are.", {"status": "success", "state": "ready"}),
-        **_refusals(400),
+        200: json_answer("They are.", {"status": "success", "state": "ready"}),
+        **refusals(400),
     },
 }
 METRICS: dict[str, Any] = {
@@ -296,7 +241,7 @@ METRICS: dict[str, Any] = {
             "description": "Prometheus' text format.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
-        **_refusals(400),
+        **refusals(400),
     },
 }
 STATUS: dict[str, Any] = {
@@ -304,11 +249,11 @@ STATUS: dict[str, Any] = {
     "summary": "The database in a few numbers",
     "operation_id": "status",
     "responses": {
-        200: _json(
+        200: json_answer(
             "As of now.",
             {"status": "success", "state": "ready", "resolution": "ms", "series": 1, "points": 2,
              "blocks": 0, "seq": 7},
         ),
-        **_refusals(400),
+        **refusals(400),
     },
 }  # fmt: skip

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from api.routes.examples import ERROR_SCHEMA, REFUSALS, WRITTEN_SCHEMA
+from api.routes.responses import WRITTEN_SCHEMA, Json, json_answer, parameter, refusals
 
 __all__ = ["DELETE", "IMPORT", "IMPORT_CSV", "IMPORT_GROUP", "POST", "PUT"]
-
-Json = dict[str, Any]
 
 TEXT = (
     "# TYPE jobs_total counter\n# HELP jobs_total Jobs that ran.\n"
@@ -29,35 +25,21 @@ GROUP: Json = {
 }
 
 
-def _refused(*statuses: int) -> dict[int | str, Json]:
-    content = {"application/json": {"schema": ERROR_SCHEMA}}
-    return {
-        status: {"description": REFUSALS[status], "content": content}
-        for status in (*statuses, 403, 500, 503)
-    }
-
-
-def _query(name: str, description: str, **schema: Any) -> Json:
-    shape = {"type": "string", **schema}
-    return {"name": name, "in": "query", "schema": shape, "description": description}
-
-
-ACK = _query(
+ACK = parameter(
     "ack",
     "What the answer means: `disk` fsynced and visible, `memory` visible and handed to the "
     "operating system.",
     enum=["disk", "memory", "applied"],
 )
-EXTRA = _query(
+EXTRA = parameter(
     "extra_label",
     "`name=value`: a label for every series, in place of its own. May be repeated.",
     pattern="^[^=]+=",
 )
 EXAMPLE = {"status": "success", "points": 2, "seq": 17, "durable": True}
-WRITTEN: Json = {
-    "description": "What was kept is on disk; `partial` when lines were refused.",
-    "content": {"application/json": {"schema": WRITTEN_SCHEMA, "example": EXAMPLE}},
-}
+WRITTEN = json_answer(
+    "What was kept is on disk; `partial` when lines were refused.", EXAMPLE, WRITTEN_SCHEMA
+)
 
 
 def _body(media: str, text: str, description: str) -> Json:
@@ -69,7 +51,7 @@ def _body(media: str, text: str, description: str) -> Json:
 
 
 _TEXT_BODY = _body("text/plain", TEXT, "Prometheus' text 0.0.4 or OpenMetrics 1.0.")
-_TIME = _query("timestamp", "Unix milliseconds for lines that bring no time; now unless given.")
+_TIME = parameter("timestamp", "Unix milliseconds for lines that bring no time; now unless given.")
 IMPORT: Json = {
     "tags": ["prometheus"],
     "summary": "Import Prometheus' text or OpenMetrics",
@@ -77,7 +59,7 @@ IMPORT: Json = {
     "and may lack. A line that is wrong costs itself; types and help are kept. "
     "Bodies may be compressed.",
     "operation_id": "import_prometheus",
-    "responses": {200: WRITTEN, **_refused(400, 413, 429)},
+    "responses": {200: WRITTEN, **refusals(400, 413, 429)},
     "openapi_extra": {"parameters": [ACK, EXTRA, _TIME], "requestBody": _TEXT_BODY},
 }
 IMPORT_GROUP: Json = {
@@ -99,7 +81,7 @@ def _push(summary: str, description: str, operation: str) -> Json:
                 "description": "All of it is on disk.",
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             },
-            **_refused(400, 413, 429),
+            **refusals(400, 413, 429),
         },
         "openapi_extra": {"parameters": [GROUP, ACK], "requestBody": _TEXT_BODY},
     }
@@ -127,7 +109,7 @@ DELETE: Json = {
             "description": "They have ended, on disk.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         },
-        **_refused(400, 429),
+        **refusals(400, 429),
     },
     "openapi_extra": {"parameters": [GROUP, ACK]},
 }
@@ -137,7 +119,7 @@ IMPORT_CSV: Json = {
     "description": "As VictoriaMetrics. A row may hold several metrics; what is wrong costs its "
     "row. Bodies may be compressed.",
     "operation_id": "import_csv",
-    "responses": {200: WRITTEN, **_refused(400, 413, 429)},
+    "responses": {200: WRITTEN, **refusals(400, 413, 429)},
     "openapi_extra": {
         "parameters": [
             {

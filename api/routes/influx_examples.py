@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.routes.responses import ERROR_SCHEMA, Json, json_content, parameter, refusals
 
 __all__ = ["BUCKETS", "DELETE", "HEALTH", "PING", "QUERY", "QUERY_POST", "READY", "WRITE_1",
            "WRITE_2", "WRITE_3"]  # fmt: skip
-
-Json = dict[str, Any]
 
 TAG = "InfluxDB"
 LINES = (
@@ -57,30 +55,12 @@ RESULTS: Json = {
 DOCUMENT: Json = {"type": "object"}
 
 
-def _content(schema: Json, **more: Any) -> Json:
-    return {"application/json": {"schema": schema, **more}}
-
-
 def _refused(schema: Json, *statuses: int) -> dict[int | str, Json]:
-    return {
-        status: {
-            "description": REFUSALS[status],
-            "content": _content({"anyOf": [schema, ERROR_SCHEMA]}),
-        }
-        for status in (*statuses, 403, 500, 503)
-    }
+    """In InfluxDB's form, or in ours where a request does not get as far as the route."""
+    return refusals(*statuses, schema={"anyOf": [schema, ERROR_SCHEMA]})
 
 
-def _parameter(name: str, description: str, **schema: Any) -> Json:
-    return {
-        "name": name,
-        "in": "query",
-        "schema": {"type": "string", **schema},
-        "description": description,
-    }
-
-
-ACK = _parameter(
+ACK = parameter(
     "ack",
     "What the answer means: `disk` fsynced and visible, `memory` visible and handed to the "
     "operating system, `applied` as `disk`.",
@@ -119,29 +99,29 @@ def _write(version: int, error: Json, summary: str, *parameters: Json) -> dict[s
 
 WRITE_1 = _write(
     1, ERROR_1, "Write line protocol (InfluxDB 1)",
-    _parameter("db", "Database: value of the label `db` (setting influx_db_label)."),
-    _parameter("rp", "Retention policy; changes nothing."),
-    _parameter("precision", "Unit of the times.", default="ns",
+    parameter("db", "Database: value of the label `db` (setting influx_db_label)."),
+    parameter("rp", "Retention policy; changes nothing."),
+    parameter("precision", "Unit of the times.", default="ns",
                enum=["n", "ns", "u", "us", "ms", "s", "m", "h"]),
-    _parameter("consistency", "Changes nothing."),
-    _parameter("u", "User, where the server has accounts."),
-    _parameter("p", "Password or token of the user."),
+    parameter("consistency", "Changes nothing."),
+    parameter("u", "User, where the server has accounts."),
+    parameter("p", "Password or token of the user."),
 )  # fmt: skip
 WRITE_2 = _write(
     2, ERROR_2, "Write line protocol (InfluxDB 2)",
-    _parameter("bucket", "Bucket: value of the label `db` (setting influx_db_label)."),
-    _parameter("org", "Organization; changes nothing."),
-    _parameter("orgID", "Changes nothing."),
-    _parameter("precision", "Unit of the times.", default="ns", enum=["ns", "us", "ms", "s"]),
+    parameter("bucket", "Bucket: value of the label `db` (setting influx_db_label)."),
+    parameter("org", "Organization; changes nothing."),
+    parameter("orgID", "Changes nothing."),
+    parameter("precision", "Unit of the times.", default="ns", enum=["ns", "us", "ms", "s"]),
 )  # fmt: skip
 WRITE_3 = _write(
     3, ERROR_3, "Write line protocol (InfluxDB 3)",
-    _parameter("db", "Database: value of the label `db` (setting influx_db_label)."),
-    _parameter("precision", "Unit of the times; `auto` tells it by their size.", default="auto",
+    parameter("db", "Database: value of the label `db` (setting influx_db_label)."),
+    parameter("precision", "Unit of the times; `auto` tells it by their size.", default="auto",
                enum=["auto", "nanosecond", "microsecond", "millisecond", "second"]),
-    _parameter("accept_partial", "Whether good lines are kept beside wrong ones.",
+    parameter("accept_partial", "Whether good lines are kept beside wrong ones.",
                enum=["true", "false"], default="true"),
-    _parameter("no_sync", "`true`: answer before the fsync, as `ack=memory`.",
+    parameter("no_sync", "`true`: answer before the fsync, as `ack=memory`.",
                enum=["true", "false"], default="false"),
 )  # fmt: skip
 DELETE: dict[str, Any] = {
@@ -157,8 +137,8 @@ DELETE: dict[str, Any] = {
     },
     "openapi_extra": {
         "parameters": [
-            _parameter("bucket", "Bucket the points are of."),
-            _parameter("org", "Organization; changes nothing."),
+            parameter("bucket", "Bucket the points are of."),
+            parameter("org", "Organization; changes nothing."),
         ],
         "requestBody": {
             "required": True,
@@ -204,10 +184,10 @@ HEALTH: dict[str, Any] = {
     "responses": {
         200: {
             "description": "They are.",
-            "content": _content(DOCUMENT, example={"name": "influxdb", "status": "pass"}),
+            "content": json_content(DOCUMENT, example={"name": "influxdb", "status": "pass"}),
         },
         **_refused(ERROR_1, 400),
-        503: {"description": "Not now: `status` is `fail`.", "content": _content(DOCUMENT)},
+        503: {"description": "Not now: `status` is `fail`.", "content": json_content(DOCUMENT)},
     },
 }
 READY: dict[str, Any] = {
@@ -215,7 +195,10 @@ READY: dict[str, Any] = {
     "summary": "Whether the server is started (InfluxDB 2)",
     "operation_id": "influx_ready",
     "responses": {
-        200: {"description": "It is.", "content": _content(DOCUMENT, example={"status": "ready"})},
+        200: {
+            "description": "It is.",
+            "content": json_content(DOCUMENT, example={"status": "ready"}),
+        },
         **_refused(ERROR_1, 400),
     },
 }
@@ -226,11 +209,11 @@ BUCKETS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "Those something was written to.",
-            "content": _content(DOCUMENT, example={"buckets": []}),
+            "content": json_content(DOCUMENT, example={"buckets": []}),
         },
         **_refused(ERROR_1, 400),
     },
-    "openapi_extra": {"parameters": [_parameter("name", "Only the bucket of this name.")]},
+    "openapi_extra": {"parameters": [parameter("name", "Only the bucket of this name.")]},
 }
 EXAMPLE_QUERY = "SHOW DATABASES"
 QUERY_PARAMETERS = [
@@ -241,8 +224,8 @@ QUERY_PARAMETERS = [
         "schema": {"type": "string", "examples": [[EXAMPLE_QUERY]]},
         "description": "InfluxQL.",
     },
-    _parameter("db", "Database it is about; all unless given."),
-    _parameter("epoch", "Times as numbers in this unit, not as text.",
+    parameter("db", "Database it is about; all unless given."),
+    parameter("epoch", "Times as numbers in this unit, not as text.",
                enum=["ns", "u", "ms", "s", "m", "h"]),
 ]  # fmt: skip
 QUERY: dict[str, Any] = {
@@ -255,7 +238,7 @@ QUERY: dict[str, Any] = {
     "responses": {
         200: {
             "description": "A result for each statement.",
-            "content": _content(RESULTS, example={"results": []}),
+            "content": json_content(RESULTS, example={"results": []}),
         },
         **_refused(ERROR_1, 400, 413, 422, 429),
     },

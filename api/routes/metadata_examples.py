@@ -2,57 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.routes.responses import Json, data_answer, refusals
 
 __all__ = ["EXEMPLARS", "METADATA"]
 
-Json = dict[str, Any]
-
-
-def _responses(description: str, data: Json, example: object) -> dict[int, Json]:
-    schema = {
-        "type": "object",
-        "required": ["status", "data"],
-        "properties": {"status": {"const": "success"}, "data": data},
-    }
-    shown = {"status": "success", "data": example}
-    content = {"application/json": {"schema": schema, "example": shown}}
-    wrong = {"application/json": {"schema": ERROR_SCHEMA}}
-    refused: dict[int, Json] = {
-        status: {"description": REFUSALS[status], "content": wrong}
-        for status in (400, 403, 500, 503)
-    }
-    return {200: {"description": description, "content": content}, **refused}
-
-
+FOUND: Json = {
+    "seriesLabels": {"__name__": "requests_total", "job": "web"},
+    "exemplars": [{"labels": {"trace_id": "4bf92f35"}, "value": "6", "timestamp": 1700000000.479}],
+}
 METADATA: Json = {
     "tags": ["reading"],
     "summary": "Type, help and unit of metric families",
     "description": "What senders said last about each family, in the shape of Prometheus' API.",
     "operation_id": "list_metadata",
-    "responses": _responses(
-        "Families by name, each with a list of one.",
-        {"type": "object"},
-        {"up": [{"type": "gauge", "help": "1 when the target answers.", "unit": ""}]},
-    ),
+    "responses": {
+        200: data_answer(
+            "Families by name, each with a list of one.",
+            {"up": [{"type": "gauge", "help": "1 when the target answers.", "unit": ""}]},
+            {"type": "object"},
+        ),
+        **refusals(400),
+    },
 }
 EXEMPLARS: Json = {
     "tags": ["reading"],
     "summary": "Exemplars of series",
     "description": "Of the last 100,000 that came, those of matching series, oldest first.",
     "operation_id": "list_exemplars",
-    "responses": _responses(
-        "Series with their exemplars.",
-        {"type": "array"},
-        [
-            {
-                "seriesLabels": {"__name__": "requests_total", "job": "web"},
-                "exemplars": [
-                    {"labels": {"trace_id": "4bf92f35"}, "value": "6", "timestamp": 1700000000.479}
-                ],
-            }
-        ],
-    ),
+    "responses": {
+        200: data_answer("Series with their exemplars.", [FOUND], {"type": "array"}),
+        **refusals(400),
+    },
 }

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.routes.responses import ERROR_SCHEMA, Json, json_content, parameter, refusals
 
 __all__ = ["AGGREGATORS", "PUT", "SUGGEST", "SUGGEST_POST", "VERSION"]
-
-Json = dict[str, Any]
 
 POINT: Json = {
     "type": "object",
@@ -47,21 +45,6 @@ ERROR: Json = {
 NAMES: Json = {"type": "array", "items": {"type": "string"}}
 
 
-def _content(schema: Json, **more: Any) -> Json:
-    return {"application/json": {"schema": schema, **more}}
-
-
-def _refused(schema: Json, *statuses: int) -> dict[int | str, Json]:
-    return {
-        status: {"description": REFUSALS[status], "content": _content(schema)}
-        for status in (*statuses, 403, 500, 503)
-    }
-
-
-def _flag(name: str, description: str) -> Json:
-    return {"name": name, "in": "query", "schema": {"type": "string"}, "description": description}
-
-
 SAMPLE: Json = {
     "metric": "sys.cpu.nice",
     "timestamp": 1700000000,
@@ -78,17 +61,17 @@ PUT: dict[str, Any] = {
     "responses": {
         200: {
             "description": "All points are kept; `summary` or `details` was asked for.",
-            "content": _content(COUNTS, example={"success": 2, "failed": 0}),
+            "content": json_content(COUNTS, example={"success": 2, "failed": 0}),
         },
         204: {"description": "All points are kept: fsynced and visible."},
-        **_refused({"anyOf": [ERROR, COUNTS, ERROR_SCHEMA]}, 400, 413, 429),
+        **refusals(400, 413, 429, schema={"anyOf": [ERROR, COUNTS, ERROR_SCHEMA]}),
     },
     "openapi_extra": {
         "parameters": [
-            _flag("summary", "Count the points that are kept and that are not."),
-            _flag("details", "Tell the points that are not kept, and why."),
-            _flag("sync", "Changes nothing: every answer comes after the fsync."),
-            _flag("sync_timeout", "Changes nothing."),
+            parameter("summary", "Count the points that are kept and that are not."),
+            parameter("details", "Tell the points that are not kept, and why."),
+            parameter("sync", "Changes nothing: every answer comes after the fsync."),
+            parameter("sync_timeout", "Changes nothing."),
         ],
         "requestBody": {
             "required": True,
@@ -112,11 +95,11 @@ VERSION: dict[str, Any] = {
     "responses": {
         200: {
             "description": "The version whose protocol this is.",
-            "content": _content(
+            "content": json_content(
                 {"type": "object", "required": ["version"]}, example={"version": "2.4.0"}
             ),
         },
-        **_refused(ERROR_SCHEMA, 400),
+        **refusals(400),
     },
 }
 AGGREGATORS: dict[str, Any] = {
@@ -126,9 +109,9 @@ AGGREGATORS: dict[str, Any] = {
     "responses": {
         200: {
             "description": "Names, as `agg` of `GET /kv` takes them.",
-            "content": _content(NAMES),
+            "content": json_content(NAMES),
         },
-        **_refused(ERROR_SCHEMA, 400),
+        **refusals(400),
     },
 }
 SUGGEST: dict[str, Any] = {
@@ -136,8 +119,8 @@ SUGGEST: dict[str, Any] = {
     "summary": "Names that begin with a text",
     "operation_id": "opentsdb_suggest",
     "responses": {
-        200: {"description": "Names in alphabetical order.", "content": _content(NAMES)},
-        **_refused(ERROR_SCHEMA, 400, 413, 429),
+        200: {"description": "Names in alphabetical order.", "content": json_content(NAMES)},
+        **refusals(400, 413, 429),
     },
     "openapi_extra": {
         "parameters": [

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.routes.responses import Json, refusals
 
 __all__ = ["WRITE"]
-
-Json = dict[str, Any]
 
 MEDIA = "application/x-protobuf"
 # __name__="up", value 2, one millisecond after 1970: one that is text, for JSON's sake.
@@ -33,13 +29,7 @@ def _write(summary: str, operation: str) -> Json:
         "response_description": "All of it is on disk.",
         "responses": {
             204: {"headers": _COUNTS},
-            **{
-                status: {
-                    "description": REFUSALS[status],
-                    "content": {"application/json": {"schema": ERROR_SCHEMA}},
-                }
-                for status in (400, 403, 413, 415, 429, 500, 503)
-            },
+            **refusals(400, 413, 415, 429),
         },
         "openapi_extra": {
             "requestBody": {

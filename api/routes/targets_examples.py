@@ -2,37 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from api.routes.examples import ERROR_SCHEMA, REFUSALS
+from api.routes.responses import Json, data_answer, json_answer, refusals
 
 __all__ = ["METADATA", "POOLS", "RELOAD", "TARGETS"]
-
-Json = dict[str, Any]
-
-ENVELOPE: Json = {
-    "type": "object",
-    "required": ["status", "data"],
-    "properties": {"status": {"const": "success"}, "data": {}},
-}
-
-
-def _responses(description: str, example: Json, data: Json | None = None) -> dict[int, Json]:
-    schema = {
-        **ENVELOPE,
-        "properties": {"status": {"const": "success"}, "data": data or {}},
-    }
-    good = {
-        "description": description,
-        "content": {"application/json": {"schema": schema, "example": example}},
-    }
-    wrong = {"application/json": {"schema": ERROR_SCHEMA}}
-    refused = {
-        status: {"description": REFUSALS[status], "content": wrong}
-        for status in (400, 403, 500, 503)
-    }
-    return {200: good, **refused}
-
 
 ACTIVE: Json = {
     "discoveredLabels": {"__address__": "127.0.0.1:9100", "__scheme__": "http", "job": "node"},
@@ -52,31 +24,30 @@ TARGETS: Json = {
     "summary": "Targets and their health",
     "description": "In the shape of Prometheus' API. Empty without `--scrape-config`.",
     "operation_id": "list_targets",
-    "responses": _responses(
-        "Targets that are asked, and those that the rules of their job drop.",
-        {
-            "status": "success",
-            "data": {
+    "responses": {
+        200: data_answer(
+            "Targets that are asked, and those that the rules of their job drop.",
+            {
                 "activeTargets": [ACTIVE],
                 "droppedTargets": [],
                 "droppedTargetCounts": {"node": 0},
             },
-        },
-        {
-            "type": "object",
-            "required": ["activeTargets", "droppedTargets", "droppedTargetCounts"],
-        },
-    ),
+            {
+                "type": "object",
+                "required": ["activeTargets", "droppedTargets", "droppedTargetCounts"],
+            },
+        ),
+        **refusals(400),
+    },
 }
 METADATA: Json = {
     "tags": ["scraping"],
     "summary": "Types and helps of what targets expose",
     "operation_id": "list_target_metadata",
-    "responses": _responses(
-        "One object for each target and metric family.",
-        {
-            "status": "success",
-            "data": [
+    "responses": {
+        200: data_answer(
+            "One object for each target and metric family.",
+            [
                 {
                     "target": {"instance": "127.0.0.1:9100", "job": "node"},
                     "metric": "node_load1",
@@ -85,17 +56,19 @@ METADATA: Json = {
                     "unit": "",
                 }
             ],
-        },
-        {"type": "array"},
-    ),
+            {"type": "array"},
+        ),
+        **refusals(400),
+    },
 }
 POOLS: Json = {
     "tags": ["scraping"],
     "summary": "Names of the jobs that are scraped",
     "operation_id": "list_scrape_pools",
-    "responses": _responses(
-        "By name.", {"status": "success", "data": {"scrapePools": ["node"]}}, {"type": "object"}
-    ),
+    "responses": {
+        200: data_answer("By name.", {"scrapePools": ["node"]}, {"type": "object"}),
+        **refusals(400),
+    },
 }
 RELOAD: Json = {
     "tags": ["admin"],
@@ -105,22 +78,15 @@ RELOAD: Json = {
     "`--scrape-config`. SIGHUP does the same.",
     "operation_id": "reload",
     "responses": {
-        200: {
-            "description": "The file is in force.",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["status", "reloaded"],
-                        "properties": {
-                            "status": {"const": "success"},
-                            "reloaded": {"type": "boolean"},
-                        },
-                    },
-                    "example": {"status": "success", "reloaded": True},
-                }
+        200: json_answer(
+            "The file is in force.",
+            {"status": "success", "reloaded": True},
+            {
+                "type": "object",
+                "required": ["status", "reloaded"],
+                "properties": {"status": {"const": "success"}, "reloaded": {"type": "boolean"}},
             },
-        },
-        **{k: v for k, v in _responses("", {}).items() if k != 200},
+        ),
+        **refusals(400),
     },
 }
