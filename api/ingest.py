@@ -159,6 +159,24 @@ class Ingest:
             self.refusals.points["none" if limit is None else limit.limit] += found.refused_count
         return found
 
+    async def write_body(
+        self,
+        database: Database,
+        exchange: Exchange,
+        body: bytes,
+        read: Callable[[bytes], Parsed],
+        ack: Ack,
+    ) -> Written:
+        """Write what `read` makes of a request's body, decoded; it runs on a parsing thread."""
+        encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
+
+        def parse() -> Parsed:
+            from tsdb.parse import compression
+
+            return read(compression.decode(body, encoding, bytes_max=self._body_bytes_max))
+
+        return await self.write(database, parse, self.decoded_bytes(body, encoding), ack)
+
     def _hand_over(self, database: Database) -> None:
         """All that came in one turn of the loop at once: one lock, one thread woken."""
         from tsdb.commit.request import Request

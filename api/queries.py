@@ -9,9 +9,10 @@ question nobody asked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.times import parse_time
@@ -30,6 +31,7 @@ __all__ = [
     "WriteQuery",
     "ack_of",
     "ack_of_word",
+    "parameters_of",
     "span",
 ]
 
@@ -111,6 +113,17 @@ def ack_of_word(value: str) -> Ack:
     if value not in list(Ack):
         raise InvalidInput(f"ack={value!r} is not one of {', '.join(Ack)}")
     return Ack(value)
+
+
+def parameters_of(body: bytes) -> dict[str, Any]:
+    """Parameters that come as a JSON object instead of a query string."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"the body is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidInput("the body is not an object")
+    return document
 
 
 def span(database: Database, start: str | None, end: str | None) -> tuple[int, int]:

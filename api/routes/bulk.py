@@ -38,16 +38,13 @@ async def write(node: Node, exchange: Exchange) -> Answer:
     database = node.database()
     ack = ack_of(exchange.scope["query_string"])
     body = await node.ingest.body(exchange)
-    encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
 
-    def parse() -> Parsed:
-        from tsdb.parse import compression, json_lines
+    def read(plain: bytes) -> Parsed:
+        from tsdb.parse import json_lines
 
-        plain = compression.decode(body, encoding, bytes_max=node.ingest.body_bytes_max)
         return json_lines.parse(plain, database.resolution)
 
-    size = node.ingest.decoded_bytes(body, encoding)
-    return answer_of(await node.ingest.write(database, parse, size, ack))
+    return answer_of(await node.ingest.write_body(database, exchange, body, read, ack))
 
 
 def export(database: Database, *, query: ExportQuery, exchange: Exchange) -> Answer:

@@ -39,18 +39,15 @@ async def write(node: Node, exchange: Exchange) -> Answer:
         raise InvalidInput("query parameter format is missing, such as format=1:metric:cpu")
     form = CsvFormat.parse(options.more["format"])
     body = await node.ingest.body(exchange)
-    encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
     now = database.now_ticks()
 
-    def parse() -> Parsed:
-        from tsdb.parse import compression, csv_format
+    def read(plain: bytes) -> Parsed:
+        from tsdb.parse import csv_format
 
-        plain = compression.decode(body, encoding, bytes_max=node.ingest.body_bytes_max)
         extra = options.extra
         return csv_format.parse(plain, form, database.resolution, now_ticks=now, extra=extra)
 
-    size = node.ingest.decoded_bytes(body, encoding)
-    return answer_of(await node.ingest.write(database, parse, size, options.ack))
+    return answer_of(await node.ingest.write_body(database, exchange, body, read, options.ack))
 
 
 def declare(app: FastAPI, node: Node) -> None:

@@ -51,24 +51,21 @@ async def _write(node: Node, exchange: Exchange, group: Pairs) -> Answer:
     database = node.database()
     options = options_of(exchange.scope["query_string"], "timestamp")
     body = await node.ingest.body(exchange)
-    encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
     media = exchange.headers.get(b"content-type", b"")
     extra = tuple({**dict(group), **dict(options.extra)}.items())
     now = database.now_ticks()
 
-    def parse() -> Parsed:
-        from tsdb.parse import compression, exposition, times
+    def read(plain: bytes) -> Parsed:
+        from tsdb.parse import exposition, times
 
         exponent = times.decimal_exponent(database.resolution)
         moment = now
         if "timestamp" in options.more:
             moment = times.ticks_from_decimal(options.more["timestamp"], exponent - 3)
-        plain = compression.decode(body, encoding, bytes_max=node.ingest.body_bytes_max)
         form = exposition.Format(exponent, moment, is_openmetrics(media, plain))
         return exposition.read(plain, form, extra=extra).parsed
 
-    size = node.ingest.decoded_bytes(body, encoding)
-    return answer_of(await node.ingest.write(database, parse, size, options.ack))
+    return answer_of(await node.ingest.write_body(database, exchange, body, read, options.ack))
 
 
 def is_openmetrics(media: bytes, body: bytes) -> bool:

@@ -27,9 +27,11 @@ from starlette.responses import Response
 from api.errors import Refusal, refusal
 from api.exchange import Answer, Exchange
 from api.node import Node, State
+from api.queries import ack_of_word
 from api.routes import influx_examples as examples
 from api.routes import influx_query
 from api.routes.influx_delete import delete_of
+from api.routes.written import refused_for_now
 from api.work import Reply, Work
 from tsdb.commit.request import Ack, Written
 from tsdb.errors import InvalidInput, TSDBError
@@ -45,7 +47,6 @@ WRITE_1, WRITE_2, WRITE_3 = "/write", "/api/v2/write", "/api/v3/write_lp"
 DELETE = "/api/v2/delete"
 VERSION = "1.8.10"
 """The InfluxDB whose protocol this is; clients look at the first number."""
-TOO_MANY_REQUESTS = 429
 ORIGINAL_BYTES_MAX = 256
 SHORT = {"n": "ns", "ns": "ns", "u": "us", "us": "us", "µ": "us", "ms": "ms", "s": "s", "m": "m",
          "h": "h"}  # fmt: skip
@@ -101,11 +102,7 @@ async def write_v1(node: Node, exchange: Exchange) -> Answer:
     exchange.route = WRITE_1
     known = ("db", "rp", "precision", "consistency", "u", "p", "ack")
 
-    def asked(query: dict[str, str]) -> Asked:
-        unit = _one_of(query, "precision", SHORT, "ns")
-        return Asked(query.get("db", ""), unit, _ack(query))
-
-    return await _write(node, exchange, known, asked, _error_1)
+    return await _write(node, exchange, known, functools.partial(_asked, "db"), _error_1)
 
 
 async def write_v2(node: Node, exchange: Exchange) -> Answer:
@@ -113,11 +110,7 @@ async def write_v2(node: Node, exchange: Exchange) -> Answer:
     exchange.route = WRITE_2
     known = ("org", "orgID", "bucket", "precision", "ack")
 
-    def asked(query: dict[str, str]) -> Asked:
-        unit = _one_of(query, "precision", SHORT, "ns")
-        return Asked(query.get("bucket", ""), unit, _ack(query))
-
-    return await _write(node, exchange, known, asked, _error_2)
+    return await _write(node, exchange, known, functools.partial(_asked, "bucket"), _error_2)
 
 
 async def write_v3(node: Node, exchange: Exchange) -> Answer:
@@ -155,10 +148,9 @@ async def _write(
     node.texts_skipped += reading.found[-1].strings
     if not written.refused_count:
         return Answer(status=204)
-    limit = None if written.limit is None else refusal(written.limit)
-    if limit is not None and limit.status == TOO_MANY_REQUESTS:
-        # Sent again as a whole: what is kept is the same a second time.
-        return form(limit, list(written.refused), written.points, reading)
+    later = refused_for_now(written)
+    if later is not None:  # sent again as a whole: what is kept is the same a second time
+        return form(later, list(written.refused), written.points, reading)
     partial = Refusal(400, "bad_data", _partial(written))
     return form(partial, list(written.refused), written.points, reading)
 
@@ -166,13 +158,11 @@ async def _write(
 async def _written(node: Node, exchange: Exchange, asked: Asked, reading: Reading) -> Written:
     database = node.database()
     body = await node.ingest.body(exchange)
-    encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
     naming = naming_of(node, asked.database)
 
-    def parse() -> Parsed:
-        from tsdb.parse import compression, line_protocol
+    def read(plain: bytes) -> Parsed:
+        from tsdb.parse import line_protocol
 
-        plain = compression.decode(body, encoding, bytes_max=node.ingest.body_bytes_max)
         reading.body = plain
         reading.found.append(
             line_protocol.parse(
@@ -188,8 +178,7 @@ async def _written(node: Node, exchange: Exchange, asked: Asked, reading: Readin
             raise InvalidInput(f"{points.skipped[0]} (accept_partial is false: nothing is kept)")
         return points
 
-    size = node.ingest.decoded_bytes(body, encoding)
-    return await node.ingest.write(database, parse, size, asked.ack)
+    return await node.ingest.write_body(database, exchange, body, read, asked.ack)
 
 
 def naming_of(node: Node, database: str) -> Naming:
@@ -214,6 +203,12 @@ def _query(query_string: bytes, known: Collection[str]) -> dict[str, str]:
     return found
 
 
+def _asked(database: str, query: dict[str, str]) -> Asked:
+    """What versions 1 and 2 ask for; they call the database differently."""
+    unit = _one_of(query, "precision", SHORT, "ns")
+    return Asked(query.get(database, ""), unit, _ack(query))
+
+
 def _one_of(query: dict[str, str], name: str, known: dict[str, str], default: str) -> str:
     text = query.get(name) or default
     if text not in known:
@@ -229,10 +224,7 @@ def _flag(query: dict[str, str], name: str, *, default: bool) -> bool:
 
 
 def _ack(query: dict[str, str]) -> Ack:
-    text = query.get("ack", Ack.DISK)
-    if text not in list(Ack):
-        raise InvalidInput(f"ack={text!r} is not one of {', '.join(Ack)}")
-    return Ack(text)
+    return ack_of_word(query.get("ack", Ack.DISK))
 
 
 # --- answers ------------------------------------------------------------------------------------

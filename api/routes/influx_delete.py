@@ -13,9 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from api import keys
+from api.queries import parameters_of
 from api.routes.influx_query import NAME, Names, matchers_of
 from api.routes.influxql import Condition
 from tsdb.errors import InvalidInput
@@ -96,12 +95,7 @@ def _check_unambiguous(
 
 
 def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"the body is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise InvalidInput("the body is not an object")
+    document = parameters_of(body)
     if not isinstance(document.get("predicate") or "", str):
         raise InvalidInput("predicate is not text")
     return document

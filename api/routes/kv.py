@@ -51,22 +51,19 @@ async def write(node: Node, exchange: Exchange) -> Answer:
     ack = ack_of(exchange.scope["query_string"])
     key = keys.canonical_of(exchange.scope["raw_path"])
     body = await node.ingest.body(exchange)
-    encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
     now = database.now_ticks()
-    if not encoding and len(body) <= node.ingest.body_bytes_max:
+    if b"content-encoding" not in exchange.headers and len(body) <= node.ingest.body_bytes_max:
         from tsdb.parse.points_json import PointsBody
 
         plain = PointsBody(body, key, database.resolution, now)
         return answer_of(await node.ingest.write(database, plain, len(body), ack))
 
-    def parse() -> Parsed:
-        from tsdb.parse import compression, points_json
+    def read_points(plain: bytes) -> Parsed:
+        from tsdb.parse import points_json
 
-        plain = compression.decode(body, encoding, bytes_max=node.ingest.body_bytes_max)
         return points_json.parse(plain, key, database.resolution, now)
 
-    size = node.ingest.decoded_bytes(body, encoding)
-    return answer_of(await node.ingest.write(database, parse, size, ack))
+    return answer_of(await node.ingest.write_body(database, exchange, body, read_points, ack))
 
 
 def read(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -26,7 +27,9 @@ from api.errors import Refusal, refusal
 from api.exchange import Answer, Exchange
 from api.listeners.dialects import OPENTSDB_VERSION
 from api.node import Node
+from api.queries import parameters_of
 from api.routes import opentsdb_examples as examples
+from api.routes.written import TOO_MANY_REQUESTS, refused_for_now
 from api.work import Reply, Work
 from tsdb.commit.request import Ack
 from tsdb.errors import InvalidInput, TSDBError
@@ -42,7 +45,6 @@ PUT = "/api/put"
 AGGREGATORS = ("avg", "count", "first", "last", "max", "min", "sum")
 SUGGESTED, SUGGESTED_MAX = 25, 10_000
 DETAILS_MAX = 1_000
-TOO_MANY_REQUESTS = 429
 _STAMP = re.compile(r": timestamp (-?\d+) is ")
 SEE_DETAILS = (
     'Please see the log of the server or append "details" to the put request '
@@ -66,26 +68,23 @@ async def write(node: Node, exchange: Exchange) -> Answer:
 async def _put(node: Node, exchange: Exchange, options: set[str]) -> Answer:
     database = node.database()
     body = await node.ingest.body(exchange)
-    encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
     found: list[Reading] = []
 
-    def parse() -> Parsed:
-        from tsdb.parse import compression, opentsdb_json
+    def read(plain: bytes) -> Parsed:
+        from tsdb.parse import opentsdb_json
 
-        plain = compression.decode(body, encoding, bytes_max=node.ingest.body_bytes_max)
         found.append(opentsdb_json.parse(plain, database.resolution))
         return found[-1].points
 
-    size = node.ingest.decoded_bytes(body, encoding)
     try:
-        written = await node.ingest.write(database, parse, size, Ack.DISK)
+        written = await node.ingest.write_body(database, exchange, body, read, Ack.DISK)
     except InvalidInput as error:
         if not found or refusal(error).status == TOO_MANY_REQUESTS:
             raise
         return _answer(found[-1], 0, (str(error),), options)
-    limit = None if written.limit is None else refusal(written.limit)
-    if limit is not None and limit.status == TOO_MANY_REQUESTS:
-        return _error(limit)  # sent again as a whole: what is kept is the same a second time
+    later = refused_for_now(written)
+    if later is not None:  # sent again as a whole: what is kept is the same a second time
+        return _error(later)
     return _answer(found[-1], written.points, written.refused, options)
 
 
@@ -152,7 +151,8 @@ def _names(database: Database, kind: str) -> set[str]:
     return {value for name in tags for value in database.label_values(name)}
 
 
-def _suggestion(asked: dict[str, object]) -> dict[str, object]:
+def _suggesting(asked: Mapping[str, object]) -> Callable[[Database], Answer]:
+    """`suggest` as it was asked; InvalidInput says what it is not asked like."""
     kind, prefix, most = (
         asked.get("type", "metrics"),
         asked.get("q", ""),
@@ -162,7 +162,8 @@ def _suggestion(asked: dict[str, object]) -> dict[str, object]:
         raise InvalidInput("type is one of metrics, tagk, tagv")
     if not isinstance(prefix, str) or not str(most).isdecimal() or len(str(most)) > 9:
         raise InvalidInput("q is text, max a number")
-    return {"kind": kind, "prefix": prefix, "most": min(int(str(most)), SUGGESTED_MAX)}
+    most = min(int(str(most)), SUGGESTED_MAX)
+    return functools.partial(suggest, kind=str(kind), prefix=prefix, most=most)
 
 
 def declare(app: FastAPI, node: Node) -> None:
@@ -184,16 +185,9 @@ def declare(app: FastAPI, node: Node) -> None:
 
     @app.get("/api/suggest", **examples.SUGGEST)
     async def suggest_names(request: Request) -> Response:
-        asked = _suggestion(dict(request.query_params))
-        return Work(node, functools.partial(suggest, **asked), node.readers)  # type: ignore[arg-type]
+        return Work(node, _suggesting(request.query_params), node.readers)
 
     @app.post("/api/suggest", **examples.SUGGEST_POST)
     async def suggest_names_of_body(request: Request) -> Response:
         body = await node.ingest.body(request.scope["exchange"])
-        try:
-            asked = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise InvalidInput(f"the body is not JSON: {error}") from error
-        if not isinstance(asked, dict):
-            raise InvalidInput("the body is not an object")
-        return Work(node, functools.partial(suggest, **_suggestion(asked)), node.readers)  # type: ignore[arg-type]
+        return Work(node, _suggesting(parameters_of(body)), node.readers)

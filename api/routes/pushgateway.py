@@ -26,13 +26,13 @@ from weakref import WeakKeyDictionary
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from api.errors import refusal
 from api.exchange import Answer, Exchange
 from api.node import Node
 from api.queries import ack_of
 from api.routes import exposition_examples as examples
 from api.routes.exposition import is_openmetrics
 from api.routes.push_path import group_of
+from api.routes.written import refused_for_now
 from api.work import Reply
 from tsdb import limits
 from tsdb.commit.request import Ack
@@ -53,7 +53,6 @@ ROUTE = "/metrics/job/{group}"
 PROTOBUF = b"application/vnd.google.protobuf"
 DELIMITED = b"encoding=delimited"
 TEXT = b"text/plain; charset=utf-8"
-TOO_MANY_REQUESTS = 429
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -153,16 +152,15 @@ class _Pushing:
         found: list[Push] = []
         now = self._now()
 
-        def parse() -> Parsed:
-            found.append(self._parsed(exchange, body, now))
+        def read(plain: bytes) -> Parsed:
+            found.append(self._parsed(exchange, plain, now))
             return found[-1].parsed
 
-        encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
-        size = self.node.ingest.decoded_bytes(body, encoding)
+        ingest = self.node.ingest
         try:
-            written = await self._write(parse, size)
+            written = await ingest.write_body(self.database, exchange, body, read, self.ack)
         except Inconsistent:
-            await self._write(lambda: failure_of(self.labels, now), 0)
+            await self._write(lambda: failure_of(self.labels, now))
             raise
         return written, found[-1].families
 
@@ -173,15 +171,13 @@ class _Pushing:
         if not self.group.families:
             return None
         ticks, _ = self._now()
-        return await self._write(lambda: removal_of(self.group.families, ticks), 0)
+        return await self._write(lambda: removal_of(self.group.families, ticks))
 
-    def _parsed(self, exchange: Exchange, body: bytes, now: tuple[int, float]) -> Push:
-        from tsdb.parse import compression, exposition, exposition_protobuf, times
+    def _parsed(self, exchange: Exchange, plain: bytes, now: tuple[int, float]) -> Push:
+        from tsdb.parse import exposition, exposition_protobuf, times
         from tsdb.parse.exposition_push import push_of
 
-        encoding = exchange.headers.get(b"content-encoding", b"").decode("latin-1")
         media = exchange.headers.get(b"content-type", b"")
-        plain = compression.decode(body, encoding, bytes_max=self.node.ingest.body_bytes_max)
         if media.startswith(PROTOBUF):
             if DELIMITED not in media:
                 raise InvalidInput("protobuf is read with encoding=delimited")
@@ -201,13 +197,15 @@ class _Pushing:
         self.group.ticks = ticks
         return ticks, ticks / self.database.resolution.ticks_per_s
 
-    async def _write(self, parse: Callable[[], Parsed], size: int) -> Written:
-        return await self.node.ingest.write(self.database, parse, size, self.ack)
+    async def _write(self, parse: Callable[[], Parsed]) -> Written:
+        """Points of our own, without a body."""
+        return await self.node.ingest.write(self.database, parse, 0, self.ack)
 
 
 def _check(written: Written) -> None:
     """A push is kept whole; where it is not, the client hears why."""
-    if written.limit is not None and refusal(written.limit).status == TOO_MANY_REQUESTS:
+    if refused_for_now(written) is not None:
+        assert written.limit is not None
         raise written.limit
     if written.refused_count:
         more = f" and {written.refused_count - 1:,} more" if written.refused_count > 1 else ""

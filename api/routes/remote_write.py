@@ -26,6 +26,7 @@ from api.exchange import Answer, Exchange, Headers
 from api.node import Node
 from api.queries import WriteQuery, ack_of
 from api.routes import remote_write_examples as examples
+from api.routes.written import refused_for_now
 from api.work import Reply
 from tsdb.errors import InvalidInput
 
@@ -41,7 +42,6 @@ PATHS = ("/api/v1/write", "/api/v1/push")
 MEDIA = "application/x-protobuf"
 MESSAGES = {"prometheus.WriteRequest": 1, "io.prometheus.write.v2.Request": 2}
 ENCODINGS = {"": "snappy", "snappy": "snappy", "zstd": "zstd"}
-TOO_MANY_REQUESTS = 429
 VARINT_BYTES = 5
 
 # What the senders of each open database named their series by.
@@ -95,11 +95,7 @@ def _answer(written: Written, counts: Headers) -> Answer:
     }
     first = written.refused[0] if written.refused else "no reason is known"
     message = f"{written.points:,} kept, {written.refused_count:,} refused: {first}"
-    refused = Refusal(400, "bad_data", message)
-    if written.limit is not None:
-        limited = refusal(written.limit)
-        if limited.status == TOO_MANY_REQUESTS:
-            refused = limited
+    refused = refused_for_now(written) or Refusal(400, "bad_data", message)
     return Answer(refused.body(**kept), refused.status, headers=[*refused.headers, *counts])
 
 

@@ -14,15 +14,23 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from api.errors import refusal
+from api.errors import Refusal, refusal
 from api.exchange import Answer
 
 if TYPE_CHECKING:
     from tsdb.commit.request import Written
 
-__all__ = ["answer_of"]
+__all__ = ["TOO_MANY_REQUESTS", "answer_of", "refused_for_now"]
 
 TOO_MANY_REQUESTS = 429  # the sender should come again; no other limit is a matter of time
+
+
+def refused_for_now(written: Written) -> Refusal | None:
+    """Why the sender should come again, if it should."""
+    if written.limit is None:
+        return None
+    refused = refusal(written.limit)
+    return refused if refused.status == TOO_MANY_REQUESTS else None
 
 
 def answer_of(written: Written) -> Answer:
@@ -39,9 +47,8 @@ def answer_of(written: Written) -> Answer:
         "refused_count": written.refused_count,
         "refused": list(written.refused),
     }
-    if written.limit is not None:
-        refused = refusal(written.limit)
-        if refused.status == TOO_MANY_REQUESTS:
-            return Answer(refused.body(**kept), refused.status, headers=refused.headers)
+    later = refused_for_now(written)
+    if later is not None:
+        return Answer(later.body(**kept), later.status, headers=later.headers)
     document = {"status": "partial", **kept}
     return Answer(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
