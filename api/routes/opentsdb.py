@@ -62,6 +62,7 @@ async def write(node: Node, exchange: Exchange) -> Answer:
         refused = refusal(error)
         if refused.status == 500:
             raise
+        exchange.refused = error
         return _error(refused)
 
 

@@ -49,6 +49,14 @@ def strict(serve: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield server
 
 
+@pytest.mark.parametrize("path", ["/api/put", "/write?db=x", "/api/v1/write", "/api/v1/import"])
+def test_a_refusal_in_another_protocols_form_is_counted_too(strict: Any, path: str) -> None:
+    before = counted(strict).get("BODY_ENCODED_BYTES_MAX", 0)
+
+    assert strict("POST", path, b" " * 600).status in (400, 413)
+    assert counted(strict)["BODY_ENCODED_BYTES_MAX"] == before + 1
+
+
 START = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 PUT = b"PUT /kv/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
 
