@@ -111,12 +111,14 @@ def points_of(rows: list[list[str]], column: int) -> list[tuple[int, float]]:
 
 
 def check_same(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
-    """One series whose points are the expected ones, to the millisecond."""
+    """One series whose points are the expected ones: to the millisecond, and to the six
+    decimals that collectd's own files keep.
+    """
     (points,) = found.values()
     assert len(points) == len(expected) > 5
     for (at, value), (at_there, value_there) in zip(points, expected, strict=True):
         assert abs(at - at_there) <= 1
-        assert float(f"{value:.15g}") == pytest.approx(value_there, rel=1e-6, nan_ok=True)
+        assert value == pytest.approx(value_there, rel=1e-14, abs=6e-7, nan_ok=True)
 
 
 def check_by_second(found: dict[str, Any], expected: list[tuple[int, float]]) -> None:
