@@ -167,6 +167,12 @@ DISK_STOP_BYTES, DISK_STOP_SHARE = 512 * MIB, 0.05
 # --- query --------------------------------------------------------------------------------
 POINTS_PER_SELECT_MAX = 50_000_000
 """Points one selection may decode: 800 MB of columns (Prometheus: 50 M samples)."""
+LOOKBACK_MS = 5 * 60 * 1000
+"""How old the latest point of a series may be to count at a step, as in Prometheus."""
+QUERY_STEPS_MAX = 11_000
+"""Steps of a range query, as in Prometheus: more than any screen has columns."""
+QUERY_CELLS_MAX = 50_000_000
+"""Values of one matrix of series by steps: 450 MB with their presence."""
 INFLUXQL_POINTS_MAX = 1_000_000
 """Points one InfluxQL SELECT may read: its rows are Python objects, about 300 B a point."""
 SELECTOR_BYTES_MAX = 16 * KIB

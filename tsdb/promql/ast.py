@@ -1,0 +1,208 @@
+"""The tree of a query: what was asked, without how it was written.
+
+    in   made by `tsdb.promql.parse`
+    out  immutable nodes that compare and hash by content; `type_of` says what a node gives
+
+Times are milliseconds. Nodes are equal exactly if they mean the same, so an evaluation can
+compute a subtree once that stands in a query twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from tsdb.index.matchers import Matcher
+
+__all__ = [
+    "Aggregate",
+    "Anchor",
+    "Binary",
+    "Call",
+    "Cardinality",
+    "InstantSelector",
+    "Matching",
+    "Node",
+    "Number",
+    "Parenthesised",
+    "RangeSelector",
+    "Subquery",
+    "Text",
+    "Type",
+    "Unary",
+    "children",
+    "type_of",
+    "unwrapped",
+]
+
+
+class Type(StrEnum):
+    """What a node gives; the words of Prometheus' API."""
+
+    SCALAR = "scalar"
+    STRING = "string"
+    VECTOR = "vector"
+    MATRIX = "matrix"
+
+
+class Anchor(StrEnum):
+    """Where `@` may stand besides a time: the first or last step of the whole query."""
+
+    START = "start"
+    END = "end"
+
+
+class Cardinality(StrEnum):
+    ONE_TO_ONE = "one-to-one"
+    MANY_TO_ONE = "many-to-one"  # group_left
+    ONE_TO_MANY = "one-to-many"  # group_right
+    MANY_TO_MANY = "many-to-many"  # and, or, unless
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstantSelector:
+    """`name{matchers} offset .. @ ..`; a metric name written outside is among the matchers."""
+
+    matchers: tuple[Matcher, ...]
+    offset_ms: int = 0
+    at: int | Anchor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSelector:
+    selector: InstantSelector
+    range_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """`inner[range:step]`; step None is the default evaluation interval."""
+
+    inner: Node
+    range_ms: int
+    step_ms: int | None
+    offset_ms: int = 0
+    at: int | Anchor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str
+    arguments: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`operator by|without (labels) (parameter, inner)`; no clause is `by ()`."""
+
+    operator: str
+    inner: Node
+    parameter: Node | None = None
+    labels: tuple[str, ...] = ()
+    without: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How series of two sides find each other; `include` are the labels of group_left(...)."""
+
+    cardinality: Cardinality = Cardinality.ONE_TO_ONE
+    on: bool = False
+    labels: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`left operator right`; `matching` counts where both sides are vectors."""
+
+    operator: str
+    left: Node
+    right: Node
+    matching: Matching = Matching()
+    returns_bool: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    operator: str  # + or -
+    inner: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Parenthesised:
+    inner: Node
+
+
+Node: TypeAlias = (
+    Number
+    | Text
+    | InstantSelector
+    | RangeSelector
+    | Subquery
+    | Call
+    | Aggregate
+    | Binary
+    | Unary
+    | Parenthesised
+)
+
+# Functions whose value is a scalar; all others give a vector.
+SCALAR_FUNCTIONS = frozenset({"pi", "scalar", "time"})
+
+
+def type_of(node: Node) -> Type:
+    match node:
+        case Number():
+            return Type.SCALAR
+        case Text():
+            return Type.STRING
+        case RangeSelector() | Subquery():
+            return Type.MATRIX
+        case Call(function):
+            return Type.SCALAR if function in SCALAR_FUNCTIONS else Type.VECTOR
+        case Binary(_, left, right):
+            both_scalar = type_of(left) == type_of(right) == Type.SCALAR
+            return Type.SCALAR if both_scalar else Type.VECTOR
+        case Unary(_, inner) | Parenthesised(inner):
+            return type_of(inner)
+        case _:
+            return Type.VECTOR
+
+
+def children(node: Node) -> Iterator[Node]:
+    match node:
+        case RangeSelector(selector):
+            yield selector
+        case Subquery(inner) | Unary(_, inner) | Parenthesised(inner):
+            yield inner
+        case Call(_, arguments):
+            yield from arguments
+        case Aggregate(_, inner, parameter):
+            if parameter is not None:
+                yield parameter
+            yield inner
+        case Binary(_, left, right):
+            yield left
+            yield right
+        case _:
+            return
+
+
+def unwrapped(node: Node) -> Node:
+    """Without the parentheses around it."""
+    while isinstance(node, Parenthesised):
+        node = node.inner
+    return node

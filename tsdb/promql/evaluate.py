@@ -1,0 +1,212 @@
+"""Evaluation: a tree, a grid of steps and points become values for all steps at once.
+
+    in   a node of `tsdb.promql.ast`, a Grid, a `select` that reads points
+    out  Scalar, Text or Vector
+
+Every node is evaluated once a query, not once a step: operators work on whole matrices. What
+stands in a query twice is computed once. What cannot change from step to step (`@`) is computed
+for one step and spread. Budgets count points read and cells made, so that no query can take all
+the memory; `check` is asked between nodes, so that a query can be stopped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+
+import numpy as np
+
+from tsdb import limits
+from tsdb.errors import InvalidInput, LimitExceeded
+from tsdb.index.matchers import Matcher
+from tsdb.promql import ast, selectors
+from tsdb.promql.annotations import Annotations
+from tsdb.promql.ast import Node
+from tsdb.promql.values import Grid, Scalar, Text, Value, Vector
+from tsdb.query.selection import Selection
+
+__all__ = ["Evaluation", "Handler"]
+
+Handler = Callable[["Evaluation", ast.Call, Grid], Value]
+
+FAMILIES: tuple[str, ...] = ()  # modules of tsdb.promql.functions
+
+# Functions that look at the step's own time; `@` in their arguments does not pin them.
+TIMELY = frozenset({
+    "day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month",
+    "predict_linear", "time", "timestamp", "year",
+})  # fmt: skip
+
+
+@cache
+def functions() -> Mapping[str, Handler]:
+    """All functions by name."""
+    found: dict[str, Handler] = {}
+    for family in FAMILIES:
+        found |= import_module(f"tsdb.promql.functions.{family}").FAMILY
+    return found
+
+
+class Evaluation:
+    """One query under way. Not thread-safe; everything it returned stays valid."""
+
+    def __init__(
+        self,
+        select: selectors.Select,
+        grid: Grid,
+        *,
+        ticks_per_s: int = 1000,
+        lookback_ms: int = limits.LOOKBACK_MS,
+        points_max: int = limits.POINTS_PER_SELECT_MAX,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.grid = grid
+        self.lookback_ms = lookback_ms
+        self.annotations = Annotations()
+        self.points = 0
+        self._select = select
+        self._ticks_per_s = ticks_per_s
+        self._points_max = points_max
+        self._check = check
+        self._repeated: frozenset[Node] = frozenset()
+        self._known: dict[tuple[Node, Grid], Value] = {}
+
+    def run(self, node: Node) -> Value:
+        """The value of a whole query."""
+        counted = Counter(_walk(node))
+        self._repeated = frozenset(n for n, times in counted.items() if times > 1)
+        return self.value(node, self.grid)
+
+    # --- for nodes ---------------------------------------------------------------------------
+
+    def value(self, node: Node, grid: Grid) -> Value:
+        """What a node is worth at every step of a grid."""
+        self._check()
+        if grid.count > 1 and _is_fixed(node):
+            return _spread(self.value(node, Grid(grid.start, grid.step, 1)), grid.count)
+        known = self._known.get((node, grid)) if node in self._repeated else None
+        if known is None:
+            known = self._computed(node, grid)
+            if node in self._repeated:
+                self._known[node, grid] = known
+        return known
+
+    def vector(self, node: Node, grid: Grid) -> Vector:
+        found = self.value(node, grid)
+        assert isinstance(found, Vector), "the parser checks types"
+        return found
+
+    def scalar(self, node: Node, grid: Grid) -> Scalar:
+        found = self.value(node, grid)
+        assert isinstance(found, Scalar), "the parser checks types"
+        return found
+
+    def text(self, node: Node) -> str:
+        found = ast.unwrapped(node)
+        assert isinstance(found, ast.Text), "the parser checks types"
+        return found.value
+
+    def read(self, matchers: Sequence[Matcher], start: int, end: int) -> Selection:
+        """Points with start <= ms <= end."""
+        scale = self._ticks_per_s
+        first, last = -(-start * scale // 1000), ((end + 1) * scale - 1) // 1000
+        left = self._points_max - self.points
+        found = self._select(matchers, _tick(first), _tick(last), points_max=left)
+        self.points += found.points
+        for sentence in found.warnings:
+            self.annotations.damage(sentence)
+        return found
+
+    def charge_cells(self, cells: int) -> None:
+        """Room for a matrix; LimitExceeded if one may not be so large."""
+        if cells > limits.QUERY_CELLS_MAX:
+            raise LimitExceeded(
+                f"the query makes a matrix of {cells:,} values: ask for fewer series or steps",
+                limit="QUERY_CELLS_MAX",
+                value=limits.QUERY_CELLS_MAX,
+            )
+
+    def check_steps(self, grid: Grid) -> None:
+        """A subquery's own grid is bounded like a matrix of one row."""
+        self.charge_cells(grid.count)
+
+    # --- how -----------------------------------------------------------------------------------
+
+    def _computed(self, node: Node, grid: Grid) -> Value:
+        from tsdb.promql import aggregations, binary
+
+        match node:
+            case ast.Number(value):
+                return Scalar(np.full(grid.count, value))
+            case ast.Text(value=text):
+                return Text(text)
+            case ast.Parenthesised(inner):
+                return self.value(inner, grid)
+            case ast.InstantSelector():
+                return selectors.instant(self, node, grid)
+            case ast.Unary(operator, inner):
+                return _signed(operator, self.value(inner, grid))
+            case ast.Binary():
+                return binary.evaluate(self, node, grid)
+            case ast.Aggregate():
+                return aggregations.evaluate(self, node, grid)
+            case ast.Call(name):
+                handler = functions().get(name)
+                if handler is None:
+                    raise InvalidInput(f"function {name} is not supported")
+                return handler(self, node, grid)
+            case _:
+                raise AssertionError(f"{node} has no value by steps")
+
+
+def _signed(operator: str, value: Value) -> Value:
+    if operator == "+" or isinstance(value, Text):
+        return value
+    if isinstance(value, Scalar):
+        return Scalar(-value.values)
+    return Vector(value.rows.without_name(), -value.values, value.present)
+
+
+def _spread(value: Value, steps: int) -> Value:
+    """The value of one step at all steps."""
+    if isinstance(value, Scalar):
+        return Scalar(np.broadcast_to(value.values, (steps,)).copy())
+    if isinstance(value, Vector):
+        shape = (len(value.rows), steps)
+        values = np.broadcast_to(value.values, shape).copy()
+        return Vector(value.rows, values, np.broadcast_to(value.present, shape).copy())
+    return value
+
+
+def _is_fixed(node: Node) -> bool:
+    """Whether a node that reads points has the same value at every step."""
+    return not isinstance(node, ast.Number | ast.Text) and _pinned(node)
+
+
+@cache
+def _pinned(node: Node) -> bool:
+    match node:
+        case ast.InstantSelector() | ast.Subquery():
+            return node.at is not None
+        case ast.RangeSelector(selector):
+            return selector.at is not None
+        case ast.Call(name, arguments):
+            return name not in TIMELY and bool(arguments) and all(map(_pinned, arguments))
+        case ast.Number() | ast.Text():
+            return True
+        case _:
+            return all(map(_pinned, ast.children(node)))
+
+
+def _walk(node: Node) -> list[Node]:
+    found, waiting = [], [node]
+    while waiting:
+        found.append(waiting.pop())
+        waiting += ast.children(found[-1])
+    return found
+
+
+def _tick(ticks: int) -> int:
+    return max(-(2**63), min(2**63 - 1, ticks))

@@ -1,0 +1,1 @@
+"""Machine code of the evaluation: windows, range functions, aggregations."""

@@ -1,0 +1,55 @@
+"""Which points the steps of a query see.
+
+    in   runs of points (offsets, ascending ms), the ends of the windows, ascending
+    out  for each row and step the latest value; or the window as first:last
+
+A window is open on the left: a point at its very start is outside (Prometheus since 3.0). Both
+borders only move forward, so a row costs its points plus its steps.
+"""
+
+import numpy as np
+from numba import types
+
+from tsdb.jit import inlined, kernel
+
+_I64S = types.Array(types.int64, 1, "C", readonly=True)
+_U64S = types.Array(types.uint64, 1, "C", readonly=True)
+_OUT_U64S = types.Array(types.uint64, 2, "C")
+_OUT_BOOLS = types.Array(types.boolean, 2, "C")
+_FLAGS = types.Array(types.boolean, 1, "C")
+
+STALE = np.uint64(0x7FF0000000000002)
+
+
+@inlined
+def moved(timestamps, at, last, bound):
+    """The first place from `at` on whose time is beyond `bound`."""
+    while at < last and timestamps[at] <= bound:
+        at += 1
+    return at
+
+
+@kernel(types.void(_I64S, _I64S, _U64S, _I64S, types.int64, _OUT_U64S, _OUT_BOOLS))
+def latest(offsets, timestamps, bits, ends, lookback, out, present):
+    """The latest point at or before each end, if younger than `lookback` and no stale marker."""
+    for row in range(offsets.size - 1):
+        at, last = offsets[row], offsets[row + 1]
+        first = at
+        for step in range(ends.size):
+            at = moved(timestamps, at, last, ends[step])
+            found = at > first and timestamps[at - 1] > ends[step] - lookback
+            value = bits[at - 1] if found else np.uint64(0)
+            found = found and value != STALE
+            out[row, step] = value if found else np.uint64(0)
+            present[row, step] = found
+
+
+@kernel(types.int64(_U64S, _FLAGS))
+def unmarked(bits, keep):
+    """Flag the points that are no stale markers; returns how many markers there are."""
+    markers = 0
+    for i in range(bits.size):
+        marker = bits[i] == STALE
+        keep[i] = not marker
+        markers += marker
+    return markers

@@ -1,0 +1,129 @@
+"""Selectors: from matchers to points, and from points to what each step sees.
+
+    in   a selector or subquery of the tree, the grid of steps
+    out  a Vector of the latest values, or Windows for a range function
+
+Points are read once a selector and query, for the whole grid. Stale markers end a series for
+instant selectors and are invisible to range functions, as in Prometheus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tsdb.batch import Columns, F64s, I64s
+from tsdb.index.matchers import Matcher
+from tsdb.promql.ast import Anchor, InstantSelector, RangeSelector, Subquery
+from tsdb.promql.rows import Rows
+from tsdb.promql.values import Grid, Vector, Windows
+
+if TYPE_CHECKING:
+    from tsdb.promql.evaluate import Evaluation
+    from tsdb.query.selection import Selection
+
+__all__ = ["Select", "instant", "windows"]
+
+SUBQUERY_STEP_MS = 60_000  # of a subquery that names none; Prometheus' evaluation interval
+
+
+class Select(Protocol):
+    """Where points come from: one engine, or a cluster. Times are ticks, both ends inclusive."""
+
+    def __call__(
+        self, matchers: Sequence[Matcher], start: int, end: int, *, points_max: int
+    ) -> Selection: ...
+
+
+def instant(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector:
+    """The latest value of each series at each step, if it is younger than the look-back."""
+    from tsdb.promql.kernels import windows as kernel
+
+    ends = _ends(evaluation, node, grid)
+    lookback = evaluation.lookback_ms
+    rows, columns = _read(evaluation, node.matchers, int(ends[0]) - lookback + 1, int(ends[-1]))
+    evaluation.charge_cells(len(rows) * grid.count)
+    values = np.empty((len(rows), grid.count), np.float64)
+    present = np.empty((len(rows), grid.count), np.bool_)
+    bits = columns.values.view(np.uint64)
+    kernel.latest(
+        columns.offsets, columns.timestamps, bits, ends, lookback, values.view(np.uint64), present
+    )
+    return Vector(rows, values, present).pruned()
+
+
+def windows(evaluation: Evaluation, node: RangeSelector | Subquery, grid: Grid) -> Windows:
+    """The points that a range function sees at each step."""
+    if isinstance(node, Subquery):
+        return _subquery(evaluation, node, grid)
+    ends = _ends(evaluation, node.selector, grid)
+    rows, columns = _read(
+        evaluation, node.selector.matchers, int(ends[0]) - node.range_ms + 1, int(ends[-1])
+    )
+    return Windows(rows, _without_markers(columns), ends, node.range_ms)
+
+
+def _subquery(evaluation: Evaluation, node: Subquery, grid: Grid) -> Windows:
+    """The inner expression on its own grid: multiples of its step, wherever the query starts."""
+    ends = _ends(evaluation, node, grid)
+    step = node.step_ms or SUBQUERY_STEP_MS
+    first = (int(ends[0]) - node.range_ms) // step * step + step
+    if first > int(ends[-1]):
+        return Windows(Rows([]), _no_columns(), ends, node.range_ms)
+    inner = Grid(first, step, (int(ends[-1]) - first) // step + 1)
+    evaluation.check_steps(inner)
+    vector = evaluation.vector(node.inner, inner)
+    return Windows(vector.rows, _columns_of(vector, inner), ends, node.range_ms)
+
+
+def _ends(evaluation: Evaluation, node: InstantSelector | Subquery, grid: Grid) -> I64s:
+    """The last moment that each step sees: the step itself, or where `@` and offset put it."""
+    if node.at is None:
+        return grid.times() - node.offset_ms
+    at = node.at
+    if isinstance(at, Anchor):
+        at = evaluation.grid.start if at is Anchor.START else evaluation.grid.end
+    return np.full(grid.count, at - node.offset_ms, np.int64)
+
+
+def _read(
+    evaluation: Evaluation, matchers: Sequence[Matcher], start: int, end: int
+) -> tuple[Rows, Columns]:
+    found = evaluation.read(matchers, start, end)
+    return Rows(found.labels()), _in_milliseconds(found.columns(), found.resolution.ticks_per_s)
+
+
+def _in_milliseconds(columns: Columns, ticks_per_s: int) -> Columns:
+    """Timestamps in ms; of finer ticks the part below a millisecond is dropped."""
+    if ticks_per_s == 1000:
+        return columns
+    stamps = columns.timestamps
+    if ticks_per_s < 1000:
+        return Columns(columns.offsets, stamps * (1000 // ticks_per_s), columns.values)
+    return Columns(columns.offsets, stamps // (ticks_per_s // 1000), columns.values)
+
+
+def _without_markers(columns: Columns) -> Columns:
+    from tsdb.promql.kernels import windows as kernel
+
+    keep = np.empty(columns.points, np.bool_)
+    if not kernel.unmarked(columns.values.view(np.uint64), keep):
+        return columns
+    kept_before = np.concatenate(([0], np.cumsum(keep)))
+    offsets = kept_before[columns.offsets].astype(np.int64)
+    return Columns(offsets, columns.timestamps[keep], columns.values[keep])
+
+
+def _columns_of(vector: Vector, grid: Grid) -> Columns:
+    """The values of a vector as runs of points, one a present step."""
+    offsets = np.zeros(len(vector.rows) + 1, np.int64)
+    np.cumsum(vector.present.sum(axis=1), out=offsets[1:])
+    _, steps = np.nonzero(vector.present)
+    values: F64s = vector.values[vector.present]
+    return Columns(offsets, grid.times()[steps], values)
+
+
+def _no_columns() -> Columns:
+    return Columns(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
