@@ -10,8 +10,9 @@ compute a subtree once that stands in a query twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from struct import pack
 from typing import TypeAlias
 
 from tsdb.index.matchers import Matcher
@@ -61,9 +62,31 @@ class Cardinality(StrEnum):
     MANY_TO_MANY = "many-to-many"  # and, or, unless
 
 
-@dataclass(frozen=True, slots=True)
+class _Inner:
+    """A node with nodes inside: hashed once, when made, so that looking up stays cheap."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+    def __post_init__(self) -> None:
+        held = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        object.__setattr__(self, "_hash", hash((type(self), *held)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Number:
+    """Equal by bits: 1/0 is not 1/-0, and NaN is NaN."""
+
     value: float
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and pack("d", self.value) == pack("d", other.value)
+
+    def __hash__(self) -> int:
+        return hash(pack("d", self.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +104,15 @@ class InstantSelector:
 
 
 @dataclass(frozen=True, slots=True)
-class RangeSelector:
+class RangeSelector(_Inner):
     selector: InstantSelector
     range_ms: int
 
+    __hash__ = _Inner.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Subquery:
+class Subquery(_Inner):
     """`inner[range:step]`; step None is the default evaluation interval."""
 
     inner: Node
@@ -96,15 +121,19 @@ class Subquery:
     offset_ms: int = 0
     at: int | Anchor | None = None
 
+    __hash__ = _Inner.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(_Inner):
     function: str
     arguments: tuple[Node, ...]
 
+    __hash__ = _Inner.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Aggregate:
+class Aggregate(_Inner):
     """`operator by|without (labels) (parameter, inner)`; no clause is `by ()`."""
 
     operator: str
@@ -112,6 +141,8 @@ class Aggregate:
     parameter: Node | None = None
     labels: tuple[str, ...] = ()
     without: bool = False
+
+    __hash__ = _Inner.__hash__
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +156,7 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(_Inner):
     """`left operator right`; `matching` counts where both sides are vectors."""
 
     operator: str
@@ -134,16 +165,22 @@ class Binary:
     matching: Matching = Matching()
     returns_bool: bool = False
 
+    __hash__ = _Inner.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(_Inner):
     operator: str  # + or -
     inner: Node
 
+    __hash__ = _Inner.__hash__
+
 
 @dataclass(frozen=True, slots=True)
-class Parenthesised:
+class Parenthesised(_Inner):
     inner: Node
+
+    __hash__ = _Inner.__hash__
 
 
 Node: TypeAlias = (

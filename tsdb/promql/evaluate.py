@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 
 import numpy as np
@@ -185,7 +185,7 @@ def _is_fixed(node: Node) -> bool:
     return not isinstance(node, ast.Number | ast.Text) and _pinned(node)
 
 
-@cache
+@lru_cache(1024)
 def _pinned(node: Node) -> bool:
     match node:
         case ast.InstantSelector() | ast.Subquery():
