@@ -21,8 +21,8 @@ from typing import TypeVar
 
 from api.auth.accounts import Account, User
 from api.auth.scope_names import ALL, NAMES
-from api.scrape.document import Entry, Section
-from api.scrape.document import read as read_yaml
+from api.document import Entry, Section
+from api.document import read as read_yaml
 from tsdb import limits
 from tsdb.errors import InvalidInput
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import orjson
 
+from api.document import read
 from api.logs import LOG
 from api.scrape.config import FileSource, Group
-from api.scrape.document import read
 from api.scrape.reading import group_of
 from tsdb.errors import InvalidInput
 

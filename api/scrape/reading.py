@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from api.document import Entry, Section, read
 from api.scrape.config import PROTOCOLS, Access, Bounds, Config, FileSource, Group, Job, Tls
-from api.scrape.document import Entry, Section, read
 from api.scrape.relabel import Action, Rule
 from tsdb.errors import InvalidInput
 
