@@ -15,8 +15,11 @@ import numpy as np
 
 from tsdb.batch import I64s
 from tsdb.index.labels import METRIC_NAME, Labels
+from tsdb.promql.errors import QueryFailed
 
-__all__ = ["Rows", "dropped", "kept_only"]
+__all__ = ["SAME_LABELS", "Rows", "dropped", "kept_only"]
+
+SAME_LABELS = "vector cannot contain metrics with the same labelset"
 
 EMPTY = Labels()
 
@@ -52,9 +55,32 @@ class Rows:
     def renamed(self, change: Callable[[Labels], Labels]) -> Rows:
         return Rows([change(labels) for labels in self.labels()])
 
+    def followed_by(self, others: Rows) -> Rows:
+        return Rows([*self.labels(), *others.labels()])
+
     def without_name(self) -> Rows:
-        """As functions and arithmetic leave them: the metric name is gone."""
+        """As functions and arithmetic leave them: the metric name is gone. Rows may be equal then.
+
+        `Vector.nameless` merges those; range functions refuse them with `distinct`.
+        """
         return self.renamed(lambda labels: dropped(labels, (METRIC_NAME,)))
+
+    def twins(self) -> tuple[I64s, I64s] | None:
+        """Where rows are equal: for each row its group, for each group its first row; else None."""
+        numbers: dict[Labels, int] = {}
+        labels = self.labels()
+        groups = np.fromiter(
+            (numbers.setdefault(each, len(numbers)) for each in labels), np.int64, len(labels)
+        )
+        if len(numbers) == len(labels):
+            return None
+        return groups, np.unique(groups, return_index=True)[1]
+
+    def distinct(self) -> Rows:
+        """Itself. Raises QueryFailed if two rows have equal labels."""
+        if self.twins() is not None:
+            raise QueryFailed(SAME_LABELS)
+        return self
 
     def grouped(self, names: Sequence[str], *, without: bool) -> tuple[I64s, list[Labels]]:
         """For each row the number of its group, and each group's labels.
@@ -64,10 +90,33 @@ class Rows:
         """
         if not without and not names:
             return np.zeros(len(self), np.int64), [EMPTY] if len(self) else []
-        numbers: dict[Labels, int] = {}
-        groups = np.empty(len(self), np.int64)
-        gone = frozenset((*names, METRIC_NAME))
-        for row, labels in enumerate(self.labels()):
-            key = dropped(labels, gone) if without else kept_only(labels, names)
-            groups[row] = numbers.setdefault(key, len(numbers))
-        return groups, list(numbers)
+        if without:
+            return self._grouped_without(frozenset((*names, METRIC_NAME)))
+        wanted = sorted(set(names))
+        numbers: dict[tuple[str | None, ...], int] = {}
+        groups = np.fromiter(
+            (
+                numbers.setdefault(tuple(map(labels.get, wanted)), len(numbers))
+                for labels in self.labels()
+            ),
+            np.int64,
+            len(self),
+        )
+        return groups, [
+            Labels.of_sorted((n, v) for n, v in zip(wanted, key, strict=True) if v is not None)
+            for key in numbers
+        ]
+
+    def _grouped_without(self, gone: frozenset[str]) -> tuple[I64s, list[Labels]]:
+        numbers: dict[tuple[tuple[str, str], ...], int] = {}
+        groups = np.fromiter(
+            (
+                numbers.setdefault(
+                    tuple([pair for pair in labels.items() if pair[0] not in gone]), len(numbers)
+                )
+                for labels in self.labels()
+            ),
+            np.int64,
+            len(self),
+        )
+        return groups, [Labels.of_sorted(key) for key in numbers]

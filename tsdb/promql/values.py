@@ -13,17 +13,42 @@ Arrays are not changed after they were handed on, except by who made them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tsdb.batch import Columns, F64s, I64s
-from tsdb.promql.rows import Rows
+from tsdb.promql.errors import QueryFailed
+from tsdb.promql.rows import SAME_LABELS, Rows
 
-__all__ = ["Bools", "Grid", "Scalar", "Text", "Value", "Vector", "Windows"]
+__all__ = [
+    "Bools",
+    "Clash",
+    "Grid",
+    "Scalar",
+    "Text",
+    "Value",
+    "Vector",
+    "Windows",
+    "contiguous",
+]
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Array = TypeVar("Array", F64s, Bools)
+
+
+def contiguous(matrix: Array) -> Array:
+    """As kernels take it: rows one after the other; a copy only where needed."""
+    return np.ascontiguousarray(matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """The earliest step at which two rows of a group have a value; the row that came second."""
+
+    step: int
+    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +111,34 @@ class Vector:
         return self if some.all() else self.taken(np.flatnonzero(some))
 
     def nameless(self) -> Vector:
-        return Vector(self.rows.without_name(), self.values, self.present)
+        """Without metric names. Raises QueryFailed as `merged`."""
+        return Vector(self.rows.without_name(), self.values, self.present).merged()
+
+    def merged(self) -> Vector:
+        """Rows of equal labels become one.
+
+        Raises QueryFailed where two of them have a value at the same step.
+        """
+        twins = self.rows.twins()
+        if twins is None:
+            return self
+        groups, firsts = twins
+        joined, clash = self.joined(groups, self.rows.taken(firsts))
+        if clash is not None:
+            raise QueryFailed(SAME_LABELS)
+        return joined
+
+    def joined(self, groups: I64s, rows: Rows) -> tuple[Vector, Clash | None]:
+        """Row g of the answer holds the values of all rows of group g, the first at each step."""
+        from tsdb.promql.kernels import merging
+
+        shape = (len(rows), self.steps)
+        values, present = np.zeros(shape), np.zeros(shape, np.bool_)
+        clash = np.empty(2, np.int64)
+        bits, out = contiguous(self.values).view(np.uint64), values.view(np.uint64)
+        merging.merge(groups, bits, contiguous(self.present), out, present, clash)
+        found = None if clash[0] < 0 else Clash(step=int(clash[0]), row=int(clash[1]))
+        return Vector(rows, values, present), found
 
     @classmethod
     def empty(cls, steps: int) -> Vector:

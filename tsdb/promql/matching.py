@@ -1,0 +1,224 @@
+"""How the series of two vectors find each other: `on`, `ignoring`, `group_left`, `group_right`.
+
+    in   two vectors and the operator's Matching
+    out  Pairs: rows side by side, ready for one matrix operation; or the result of a set operator
+
+Prometheus matches anew at every step, among the series that have a value there. Label sets do
+not change from step to step, so rows are matched once, and presence says at which steps a match
+counts. Its refusals are those of the first step that it would refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tsdb.batch import F64s, I64s
+from tsdb.index.labels import METRIC_NAME, Labels
+from tsdb.index.quoting import is_label_name, quote
+from tsdb.promql.ast import Binary, Cardinality, Matching
+from tsdb.promql.errors import QueryFailed
+from tsdb.promql.rows import Rows, dropped, kept_only
+from tsdb.promql.values import Bools, Clash, Vector, contiguous
+
+__all__ = ["SETS", "Pairs", "pairs"]
+
+NAMELESS = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})  # and whatever returns bool
+AMBIGUOUS = (
+    "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+)
+NOT_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Row i of `left` met row i of `right`; the answer's row i is called `rows`' i."""
+
+    left: Vector
+    right: Vector
+    rows: Rows
+    groups: I64s  # of each pair: what both sides have in common
+    cardinality: Cardinality
+
+    def result(self, values: F64s, present: Bools) -> Vector:
+        """The answer. Raises QueryFailed if a step has a match twice or two equal label sets."""
+        if self.cardinality is Cardinality.ONE_TO_ONE:
+            if _first_clash(self.groups, present) is not None:
+                raise QueryFailed(AMBIGUOUS)
+        else:
+            self._check_unique(present)
+        return Vector(self.rows, values, present).merged()
+
+    def _check_unique(self, present: Bools) -> None:
+        twins = self.rows.twins()
+        if twins is None:
+            return
+        _, same = np.unique(np.stack((self.groups, twins[0])), axis=1, return_inverse=True)
+        if _first_clash(same.reshape(-1).astype(np.int64), present) is not None:
+            raise QueryFailed(NOT_UNIQUE)
+
+
+def pairs(node: Binary, left: Vector, right: Vector) -> Pairs:
+    """All rows that match. Raises QueryFailed if the "one" side has a match twice at a step."""
+    how = node.matching
+    swapped = how.cardinality is Cardinality.ONE_TO_MANY
+    many, one = (right, left) if swapped else (left, right)
+    in_many, in_one, labels = _common_groups(how, many.rows, one.rows)
+    one, in_one = _unique(how, one, in_one, labels, _living(many), swapped=swapped)
+    rows_many, rows_one = _meetings(in_many, in_one, len(labels))
+    many, one = many.taken(rows_many), one.taken(rows_one)
+    drop_name = node.returns_bool or node.operator in NAMELESS
+    return Pairs(
+        left=one if swapped else many,
+        right=many if swapped else one,
+        rows=_result_rows(how, many.rows, one.rows, drop_name=drop_name),
+        groups=in_many[rows_many],
+        cardinality=how.cardinality,
+    )
+
+
+def _living(vector: Vector) -> Bools:
+    """Steps at which any row has a value."""
+    return np.asarray(vector.present.any(axis=0))
+
+
+def _common_groups(how: Matching, many: Rows, one: Rows) -> tuple[I64s, I64s, list[Labels]]:
+    """Numbers of what rows of both sides have in common, and its labels by number."""
+    in_many, labels = many.grouped(how.labels, without=not how.on)
+    in_one, others = one.grouped(how.labels, without=not how.on)
+    numbers = {each: number for number, each in enumerate(labels)}
+    renumbered = [numbers.setdefault(each, len(numbers)) for each in others]
+    return in_many, np.array(renumbered, np.int64)[in_one], list(numbers)
+
+
+def _unique(
+    how: Matching,
+    one: Vector,
+    groups: I64s,
+    labels: Sequence[Labels],
+    meets: Bools,
+    *,
+    swapped: bool,
+) -> tuple[Vector, I64s]:
+    """The "one" side with a row a group, or as many as `include` tells apart."""
+    if np.unique(groups).size == groups.size:
+        return one, groups
+    clash = _first_clash(groups, one.present & meets)  # `meets`: steps where the many side lives
+    if clash is not None:
+        _refuse_twins(one, groups, labels, clash, side="left" if swapped else "right")
+    included, _ = one.rows.grouped(how.include, without=False)
+    _, firsts, number = np.unique(
+        np.stack((groups, included)), axis=1, return_index=True, return_inverse=True
+    )
+    joined, _ = one.joined(number.reshape(-1).astype(np.int64), one.rows.taken(firsts))
+    return joined, groups[firsts]
+
+
+def _refuse_twins(
+    one: Vector, groups: I64s, labels: Sequence[Labels], clash: Clash, *, side: str
+) -> None:
+    group = groups[clash.row]
+    earlier = np.flatnonzero((groups == group) & one.present[:, clash.step])[0]
+    names = one.rows.labels()
+    raise QueryFailed(
+        f"found duplicate series for the match group {_braced(labels[group])} on the {side} "
+        f"hand-side of the operation: [{_braced(names[clash.row])}, {_braced(names[earlier])}]"
+        ";many-to-many matching not allowed: matching labels must be unique on one side"
+    )
+
+
+def _meetings(many: I64s, one: I64s, groups: int) -> tuple[I64s, I64s]:
+    """Rows of both sides that are in the same group, in the order of the many side."""
+    order = np.argsort(one, kind="stable")
+    counts = np.bincount(one, minlength=groups)
+    begins = np.concatenate(([0], np.cumsum(counts)))[:-1]
+    times = counts[many]
+    rows_many = np.repeat(np.arange(many.size), times)
+    within = np.arange(rows_many.size) - np.repeat(np.cumsum(times) - times, times)
+    return rows_many, order[begins[many[rows_many]] + within]
+
+
+def _result_rows(how: Matching, many: Rows, one: Rows, *, drop_name: bool) -> Rows:
+    """What each pair is called: after the many side, with what `include` takes from the other."""
+    one_to_one = how.cardinality is Cardinality.ONE_TO_ONE
+    gone = {METRIC_NAME} if drop_name else set()
+    if one_to_one and how.on:
+        kept = [name for name in how.labels if name not in gone]
+        rows = many.renamed(lambda labels: kept_only(labels, kept))
+    else:
+        gone |= set(how.labels) if one_to_one else set()
+        rows = many.renamed(lambda labels: dropped(labels, gone)) if gone else many
+    if not how.include:
+        return rows
+    return Rows(
+        [
+            _including(labels, other, how.include)
+            for labels, other in zip(rows.labels(), one.labels(), strict=True)
+        ]
+    )
+
+
+def _including(labels: Labels, other: Labels, names: Sequence[str]) -> Labels:
+    return Labels({**labels, **{name: other.get(name, "") for name in names}})
+
+
+def _first_clash(groups: I64s, present: Bools) -> Clash | None:
+    from tsdb.promql.kernels import merging
+
+    count = int(groups.max(initial=-1)) + 1
+    if np.bincount(groups, minlength=count).max(initial=0) <= 1:
+        return None
+    seen, clash = np.zeros((count, present.shape[1]), np.bool_), np.empty(2, np.int64)
+    merging.first_clash(groups, contiguous(present), seen, clash)
+    return None if clash[0] < 0 else Clash(step=int(clash[0]), row=int(clash[1]))
+
+
+# --- sets --------------------------------------------------------------------------------------
+
+
+def _intersection(how: Matching, left: Vector, right: Vector) -> Vector:
+    in_left, in_right, labels = _common_groups(how, left.rows, right.rows)
+    there = _any_present(in_right, right.present, len(labels))
+    return Vector(left.rows, left.values, left.present & there[in_left])
+
+
+def _difference(how: Matching, left: Vector, right: Vector) -> Vector:
+    in_left, in_right, labels = _common_groups(how, left.rows, right.rows)
+    there = _any_present(in_right, right.present, len(labels))
+    return Vector(left.rows, left.values, left.present & ~there[in_left])
+
+
+def _union(how: Matching, left: Vector, right: Vector) -> Vector:
+    in_left, in_right, labels = _common_groups(how, left.rows, right.rows)
+    there = _any_present(in_left, left.present, len(labels))
+    return Vector(
+        left.rows.followed_by(right.rows),
+        np.concatenate((left.values, right.values)),
+        np.concatenate((left.present, right.present & ~there[in_right])),
+    ).merged()
+
+
+SETS: dict[str, Callable[[Matching, Vector, Vector], Vector]] = {
+    "and": _intersection,
+    "or": _union,
+    "unless": _difference,
+}
+
+
+def _any_present(groups: I64s, present: Bools, count: int) -> Bools:
+    from tsdb.promql.kernels import merging
+
+    found = np.zeros((count, present.shape[1]), np.bool_)
+    merging.any_present(groups, contiguous(present), found)
+    return found
+
+
+def _braced(labels: Labels) -> str:
+    """As Prometheus writes label sets in errors: the metric name among the others."""
+    inside = ", ".join(
+        f"{name if is_label_name(name) else quote(name)}={quote(value)}"
+        for name, value in labels.items()
+    )
+    return f"{{{inside}}}"
