@@ -189,6 +189,18 @@ class LogContract:
 
         assert [first.seq, *(entry.seq for entry in reading)] == [1, 2, 3, 4, 5]
 
+    def test_trimming_under_a_reader_leaves_no_gap(self, reopen):
+        log = reopen()
+        for seq in range(1, 301):
+            log.append([(POINTS, b"%d" % seq * 9)])
+        entries = log.read(1)
+        seqs = [next(entries).seq]
+        log.trim(200)
+        seqs += [entry.seq for entry in entries]
+        assert seqs == list(range(1, seqs[-1] + 1))
+        rest = [entry.seq for entry in log.read(201)]
+        assert rest == list(range(201, 301))
+
     def test_reading_beside_the_appender(self, reopen):
         """Whatever a reader sees is a prefix, never torn; trimmed segments vanish quietly."""
         log = reopen()

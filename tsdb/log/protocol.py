@@ -109,7 +109,8 @@ class Log(Protocol):
     def read(self, from_seq: int) -> Iterator[Entry]:
         """Entries with seq >= `from_seq`, in order, as appended before the call.
 
-        Split payloads are joined; one that a crash cut off is left out. Raises
+        Split payloads are joined; one that a crash cut off is left out. Trimming meanwhile may
+        take entries from the front, or end the reading early, but leaves no gap in it. Raises
         CorruptionError where stored bytes are damaged and `info().holes` does not say so.
         """
 

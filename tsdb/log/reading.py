@@ -67,12 +67,16 @@ def read_records(
     from_seq: int,
     *,
     is_current: Callable[[Path], bool] = lambda _path: True,
+    wanted_seq: int = 1,
 ) -> Iterator[tuple[Path, Found]]:
     """Entries as they are framed, from the segment that holds `from_seq` on, with their file.
 
     Starts at the beginning of that segment's run, so entries before `from_seq` come too.
-    A segment that `is_current` no longer knows was trimmed meanwhile and is left out.
+    A segment that `is_current` no longer knows was trimmed meanwhile. Before the first entry from
+    `wanted_seq` on it is left out; after it the reading ends: to go on would show a gap that the
+    log never had.
     """
+    begun = False
     for segment in segments:
         if segment.last_seq < max(from_seq, segment.first_seq):
             continue
@@ -81,9 +85,12 @@ def read_records(
         except FileNotFoundError:
             if is_current(segment.path):
                 raise CorruptionError(segment.path, 0, "segment is gone") from None
+            if begun:
+                return
             continue
         with closing(file):
             for found in _read_segment(PatientFile(file), segment, from_seq):
+                begun = begun or found[1] >= wanted_seq
                 yield segment.path, found
 
 

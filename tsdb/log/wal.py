@@ -154,7 +154,11 @@ class Wal:
 
     def read(self, from_seq: int) -> Iterator[Entry]:
         records = read_records(
-            self._files, self._segments, first_record_for(from_seq), is_current=self._is_current
+            self._files,
+            self._segments,
+            first_record_for(from_seq),
+            is_current=self._is_current,
+            wanted_seq=from_seq,
         )
         return read_entries(records, from_seq)
 
