@@ -31,7 +31,14 @@ __all__ = ["Evaluation", "Handler"]
 
 Handler = Callable[["Evaluation", ast.Call, Grid], Value]
 
-FAMILIES: tuple[str, ...] = ()  # modules of tsdb.promql.functions
+FAMILIES: tuple[str, ...] = (  # modules of tsdb.promql.functions
+    "arithmetic",
+    "constants",
+    "dates",
+    "over_time",
+    "rates",
+    "regression",
+)
 
 # Functions that look at the step's own time; `@` in their arguments does not pin them.
 TIMELY = frozenset({
@@ -166,7 +173,7 @@ def _signed(operator: str, value: Value) -> Value:
         return value
     if isinstance(value, Scalar):
         return Scalar(-value.values)
-    return Vector(value.rows.without_name(), -value.values, value.present)
+    return Vector(value.rows.without_name().distinct(), -value.values, value.present)
 
 
 def _spread(value: Value, steps: int) -> Value:

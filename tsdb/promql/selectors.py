@@ -16,15 +16,16 @@ import numpy as np
 
 from tsdb.batch import Columns, F64s, I64s
 from tsdb.index.matchers import Matcher
+from tsdb.promql import blocks
 from tsdb.promql.ast import Anchor, InstantSelector, RangeSelector, Subquery
 from tsdb.promql.rows import Rows
-from tsdb.promql.values import Grid, Vector, Windows
+from tsdb.promql.values import Bools, Grid, Vector, Windows
 
 if TYPE_CHECKING:
     from tsdb.promql.evaluate import Evaluation
     from tsdb.query.selection import Selection
 
-__all__ = ["Select", "instant", "windows"]
+__all__ = ["Select", "instant", "instant_times", "windows"]
 
 SUBQUERY_STEP_MS = 60_000  # of a subquery that names none; Prometheus' evaluation interval
 
@@ -33,7 +34,7 @@ class Select(Protocol):
     """Where points come from: one engine, or a cluster. Times are ticks, both ends inclusive."""
 
     def __call__(
-        self, matchers: Sequence[Matcher], start: int, end: int, *, points_max: int
+        self, matchers: Sequence[Matcher], start: int, end: int, /, *, points_max: int
     ) -> Selection: ...
 
 
@@ -41,17 +42,46 @@ def instant(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector
     """The latest value of each series at each step, if it is younger than the look-back."""
     from tsdb.promql.kernels import windows as kernel
 
-    ends = _ends(evaluation, node, grid)
+    rows, columns, ends = _seen(evaluation, node, grid)
+    values, present = _matrix(len(rows), grid)
+    bits, out = columns.values.view(np.uint64), values.view(np.uint64)
     lookback = evaluation.lookback_ms
-    rows, columns = _read(evaluation, node.matchers, int(ends[0]) - lookback + 1, int(ends[-1]))
-    evaluation.charge_cells(len(rows) * grid.count)
-    values = np.empty((len(rows), grid.count), np.float64)
-    present = np.empty((len(rows), grid.count), np.bool_)
-    bits = columns.values.view(np.uint64)
-    kernel.latest(
-        columns.offsets, columns.timestamps, bits, ends, lookback, values.view(np.uint64), present
-    )
+
+    def of_rows(first: int, last: int) -> None:
+        offsets = columns.offsets[first : last + 1]
+        kernel.latest(
+            *(offsets, columns.timestamps, bits, ends, lookback),
+            *(out[first:last], present[first:last]),
+        )
+
+    blocks.run(len(rows), columns.points + values.size, of_rows)
     return Vector(rows, values, present).pruned()
+
+
+def instant_times(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector:
+    """Like `instant`, but the times of those points, in seconds, instead of their values."""
+    from tsdb.promql.kernels import windows as kernel
+
+    rows, columns, ends = _seen(evaluation, node, grid)
+    values, present = _matrix(len(rows), grid)
+    bits = columns.values.view(np.uint64)
+    lookback = evaluation.lookback_ms
+    kernel.latest_times(columns.offsets, columns.timestamps, bits, ends, lookback, values, present)
+    return Vector(rows, values, present).pruned()
+
+
+def _seen(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> tuple[Rows, Columns, I64s]:
+    """What an instant selector may look at, and the last moment that each step sees."""
+    ends = _ends(evaluation, node, grid)
+    start = int(ends[0]) - evaluation.lookback_ms + 1
+    rows, columns = _read(evaluation, node.matchers, start, int(ends[-1]))
+    evaluation.charge_cells(len(rows) * grid.count)
+    return rows, columns, ends
+
+
+def _matrix(rows: int, grid: Grid) -> tuple[F64s, Bools]:
+    shape = (rows, grid.count)
+    return np.empty(shape, np.float64), np.empty(shape, np.bool_)
 
 
 def windows(evaluation: Evaluation, node: RangeSelector | Subquery, grid: Grid) -> Windows:

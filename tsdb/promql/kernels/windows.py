@@ -15,6 +15,7 @@ from tsdb.jit import inlined, kernel
 _I64S = types.Array(types.int64, 1, "C", readonly=True)
 _U64S = types.Array(types.uint64, 1, "C", readonly=True)
 _OUT_U64S = types.Array(types.uint64, 2, "C")
+_OUT_F64S = types.Array(types.float64, 2, "C")
 _OUT_BOOLS = types.Array(types.boolean, 2, "C")
 _FLAGS = types.Array(types.boolean, 1, "C")
 
@@ -41,6 +42,20 @@ def latest(offsets, timestamps, bits, ends, lookback, out, present):
             value = bits[at - 1] if found else np.uint64(0)
             found = found and value != STALE
             out[row, step] = value if found else np.uint64(0)
+            present[row, step] = found
+
+
+@kernel(types.void(_I64S, _I64S, _U64S, _I64S, types.int64, _OUT_F64S, _OUT_BOOLS))
+def latest_times(offsets, timestamps, bits, ends, lookback, out, present):
+    """When the point that `latest` finds was; seconds."""
+    for row in range(offsets.size - 1):
+        at, last = offsets[row], offsets[row + 1]
+        first = at
+        for step in range(ends.size):
+            at = moved(timestamps, at, last, ends[step])
+            found = at > first and timestamps[at - 1] > ends[step] - lookback
+            found = found and bits[at - 1] != STALE
+            out[row, step] = float(timestamps[at - 1]) / 1000 if found else 0.0
             present[row, step] = found
 
 

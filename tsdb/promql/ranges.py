@@ -1,0 +1,85 @@
+"""Range functions: a kernel over the windows of each row, a row of results for each.
+
+    in   Windows, a kernel and what it needs besides
+    out  a Vector
+
+Kernels take (offsets, timestamps, values, ends, range_ms, ..., out, present).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tsdb.batch import I64s
+from tsdb.promql import blocks, selectors
+from tsdb.promql.ast import Call, Node, RangeSelector, Subquery, unwrapped
+from tsdb.promql.values import Bools, Grid, Vector, Windows
+
+if TYPE_CHECKING:
+    from tsdb.promql.evaluate import Evaluation
+
+__all__ = ["argument", "computed", "nonempty", "windows_of"]
+
+Kernel = Callable[..., None]
+
+
+def argument(node: Node) -> RangeSelector | Subquery:
+    """The argument of a range function, without parentheses."""
+    found = unwrapped(node)
+    assert isinstance(found, RangeSelector | Subquery), "the parser checks types"
+    return found
+
+
+def windows_of(evaluation: Evaluation, call: Call, grid: Grid, at: int = 0) -> Windows:
+    """The windows of a call's range argument; LimitExceeded if its answer would be too large."""
+    found = selectors.windows(evaluation, argument(call.arguments[at]), grid)
+    evaluation.charge_cells(len(found.rows) * grid.count)
+    return found
+
+
+def computed(
+    found: Windows, kernel: Kernel, *extra: Any, keep_name: bool = False, scratch: int = 0
+) -> Vector:
+    """Rows that have a value at some step, without their metric name unless `keep_name`.
+
+    `scratch` arrays with room for the longest row go to the kernel after `extra`. Raises
+    QueryFailed if two rows have equal label sets.
+    """
+    values = np.empty((len(found.rows), found.ends.size), np.float64)
+    present = np.empty(values.shape, np.bool_)
+    columns = found.columns
+
+    def of_rows(first: int, last: int) -> None:
+        offsets = columns.offsets[first : last + 1]
+        room = tuple(np.empty(_longest(offsets)) for _ in range(scratch))
+        kernel(
+            *(offsets, columns.timestamps, columns.values, found.ends, found.range_ms),
+            *(*extra, *room, values[first:last], present[first:last]),
+        )
+
+    blocks.run(len(found.rows), columns.points + values.size, of_rows)
+    vector = Vector(found.rows, values, present).pruned()
+    if keep_name:
+        return vector
+    return Vector(vector.rows.without_name().distinct(), vector.values, vector.present)
+
+
+def nonempty(found: Windows) -> Bools:
+    """[rows, steps] whether a window holds any point."""
+    from tsdb.promql.kernels import over_time as kernels
+
+    values = np.empty((len(found.rows), found.ends.size), np.float64)
+    present = np.empty(values.shape, np.bool_)
+    columns = found.columns
+    kernels.totals(
+        *(columns.offsets, columns.timestamps, columns.values, found.ends, found.range_ms),
+        *(kernels.PRESENT, values, present),
+    )
+    return present
+
+
+def _longest(offsets: I64s) -> int:
+    return int(np.diff(offsets).max(initial=0)) + 1
