@@ -6,6 +6,11 @@ out  each once, in the order they came; bounded
 
 from __future__ import annotations
 
+import numpy as np
+
+from tsdb.batch import F64s
+from tsdb.promql.spelling import general
+
 __all__ = ["Annotations"]
 
 SENTENCES_MAX = 10  # of a kind, as Prometheus' API returns them
@@ -20,6 +25,15 @@ class Annotations:
 
     def warn(self, sentence: str) -> None:
         self._warnings[f"PromQL warning: {sentence}"] = None
+
+    def warn_of_quantiles(self, fractions: F64s) -> None:
+        """What a quantile is asked for at each step: each way to be no fraction, once."""
+        known = fractions[~np.isnan(fractions)]
+        wrong = [] if known.size == fractions.size else [np.nan]
+        wrong += [known.max()] if (known > 1).any() else []
+        wrong += [known.min()] if (known < 0).any() else []
+        for value in wrong:
+            self.warn(f"quantile value should be between 0 and 1, got {general(value)}")
 
     def tell(self, sentence: str) -> None:
         self._infos[f"PromQL info: {sentence}"] = None

@@ -25,7 +25,7 @@ from tsdb.promql.values import Bools, Clash, Vector, contiguous
 
 __all__ = ["SETS", "Pairs", "pairs"]
 
-NAMELESS = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})  # and whatever returns bool
+NAMELESS = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
 AMBIGUOUS = (
     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
 )
@@ -69,11 +69,10 @@ def pairs(node: Binary, left: Vector, right: Vector) -> Pairs:
     one, in_one = _unique(how, one, in_one, labels, _living(many), swapped=swapped)
     rows_many, rows_one = _meetings(in_many, in_one, len(labels))
     many, one = many.taken(rows_many), one.taken(rows_one)
-    drop_name = node.returns_bool or node.operator in NAMELESS
     return Pairs(
         left=one if swapped else many,
         right=many if swapped else one,
-        rows=_result_rows(how, many.rows, one.rows, drop_name=drop_name),
+        rows=_result_rows(node, many.rows, one.rows),
         groups=in_many[rows_many],
         cardinality=how.cardinality,
     )
@@ -140,21 +139,23 @@ def _meetings(many: I64s, one: I64s, groups: int) -> tuple[I64s, I64s]:
     return rows_many, order[begins[many[rows_many]] + within]
 
 
-def _result_rows(how: Matching, many: Rows, one: Rows, *, drop_name: bool) -> Rows:
+def _result_rows(node: Binary, many: Rows, one: Rows) -> Rows:
     """What each pair is called: after the many side, with what `include` takes from the other."""
+    how = node.matching
     one_to_one = how.cardinality is Cardinality.ONE_TO_ONE
-    gone = {METRIC_NAME} if drop_name else set()
+    gone = {METRIC_NAME} if node.returns_bool or node.operator in NAMELESS else set()
     if one_to_one and how.on:
         kept = [name for name in how.labels if name not in gone]
-        rows = many.renamed(lambda labels: kept_only(labels, kept))
-    else:
-        gone |= set(how.labels) if one_to_one else set()
-        rows = many.renamed(lambda labels: dropped(labels, gone)) if gone else many
-    if not how.include:
+        return many.renamed(lambda labels: kept_only(labels, kept))
+    gone |= set(how.labels) if one_to_one else set()
+    rows = many.renamed(lambda labels: dropped(labels, gone)) if gone else many
+    # Arithmetic may take a metric name from the other side, a comparison's 0 and 1 have none.
+    include = [name for name in how.include if name != METRIC_NAME or not node.returns_bool]
+    if not include:
         return rows
     return Rows(
         [
-            _including(labels, other, how.include)
+            _including(labels, other, include)
             for labels, other in zip(rows.labels(), one.labels(), strict=True)
         ]
     )

@@ -54,6 +54,7 @@ def side(name: str) -> st.SearchStrategy[dict[str, list[float | None]]]:
 clauses = st.sampled_from([
     "", "on (a)", "on (a, b)", "on ()", "ignoring (b)", "ignoring (a, b)", "on (__name__)",
     "on (a) group_left ()", "on (a) group_left (b)", "ignoring (b) group_left (b, c)",
+    "on (a) group_left (__name__)",
     "on (a) group_right ()", "on (a) group_right (b)", "ignoring (b) group_right ()",
 ])  # fmt: skip
 
@@ -117,6 +118,8 @@ def twin(
         for name in include:
             named.pop(name, None)
             named |= {k: v for k, v in partner if k == name}
+        if returns_bool:
+            named.pop(METRIC_NAME, None)
         found = frozenset(named.items())
         mark = (key(labels), found if group else None)
         if mark in met:
