@@ -14,7 +14,7 @@ import numpy as np
 
 from tsdb.index.labels import METRIC_NAME, Labels
 from tsdb.index.matchers import Op
-from tsdb.promql import ranges, spoken
+from tsdb.promql import ranges
 from tsdb.promql.ast import Call, InstantSelector, Node, RangeSelector, unwrapped
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Grid, Vector
@@ -54,9 +54,7 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     wanted = evaluation.scalar(call.arguments[0], grid).values
     found = ranges.windows_of(evaluation, call, grid, at=1)
     vector = ranges.computed(found, kernels.quantiles, wanted, False, scratch=2)
-    used = wanted[vector.present.any(axis=0)]
-    for quantile in dict.fromkeys(used[~((used >= 0) & (used <= 1))].tolist()):
-        evaluation.annotations.warn(spoken.bad_quantile(quantile))
+    evaluation.annotations.warn_of_quantiles(wanted[vector.present.any(axis=0)])
     return vector
 
 

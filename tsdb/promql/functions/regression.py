@@ -6,13 +6,14 @@ out  a Vector without metric names
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tsdb.batch import F64s
-from tsdb.promql import ranges
+from tsdb.promql import ranges, spoken
 from tsdb.promql.ast import Call
 from tsdb.promql.errors import QueryFailed
 from tsdb.promql.values import Bools, Grid, Vector
@@ -60,7 +61,9 @@ def _check_factors(used: Bools, levels: F64s, trends: F64s) -> None:
     name, symbol, factors = ("trend", "tf", trends)
     if bad_level[step]:
         name, symbol, factors = ("smoothing", "sf", levels)
-    raise QueryFailed(f"invalid {name} factor. Expected: 0 < {symbol} < 1, got: {factors[step]:f}")
+    factor = float(factors[step])
+    written = f"{factor:f}" if math.isfinite(factor) else spoken.number(factor)
+    raise QueryFailed(f"invalid {name} factor. Expected: 0 < {symbol} < 1, got: {written}")
 
 
 FAMILY: Mapping[str, Handler] = {
