@@ -42,6 +42,7 @@ from api.routes import (
     opentsdb,
     pushgateway,
     remote_write,
+    rules,
     targets,
 )
 from api.routes.writers import writer_of
@@ -157,6 +158,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         exposition,
         pushgateway,
         csv_import,
+        rules,
         targets,
         metadata,
     ):

@@ -46,6 +46,7 @@ class _OfDatabase(Collector):
         )
         yield from _of_listeners(node)
         yield from _of_refusals(node)
+        yield from _of_rules(node)
         yield from _of_scraping(node)
         try:
             database = node.database()
@@ -80,6 +81,24 @@ def _of_scraping(node: Node) -> Iterator[Metric]:
         ("scrapes_failed", "Scrapes without an answer that counts.", counts.failed),
         ("scrapes_unwritten", "Scrapes that could not be written.", counts.unwritten),
         ("scrape_points_refused", "Points of scrapes that were refused.", counts.refused),
+    ):
+        yield CounterMetricFamily(f"{PREFIX}{name}_total", words, count)
+
+
+def _of_rules(node: Node) -> Iterator[Metric]:
+    """How rules fare, all groups together, and what became of their alerts."""
+    if node.ruler is None:
+        return
+    states = node.ruler.states()
+    sent = node.ruler.sender.counts
+    yield GaugeMetricFamily(f"{PREFIX}rule_groups", "Groups of rules.", len(states))
+    for name, words, count in (
+        ("rule_evaluations", "Rules evaluated.", sum(s.evaluations for s in states)),
+        ("rule_failures", "Rules that failed.", sum(s.failures for s in states)),
+        ("rule_moments_missed", "Evaluations skipped for lateness.", sum(s.missed for s in states)),
+        ("alerts_sent", "Alerts that an Alertmanager took.", sent.sent),
+        ("alerts_dropped", "Alerts that nobody took.", sent.dropped),
+        ("alert_errors", "Requests to Alertmanagers that failed.", sent.errors),
     ):
         yield CounterMetricFamily(f"{PREFIX}{name}_total", words, count)
 

@@ -27,6 +27,7 @@ from tsdb.errors import StorageFailed, Unavailable
 if TYPE_CHECKING:
     from api.auth.access import Access
     from api.listeners.intake import Intake
+    from api.rules.ruler import Ruler
     from api.scrape.scraper import Scraper
     from tsdb.database.database import Database
 
@@ -57,6 +58,7 @@ class Node:
         self.state = State.STARTING
         self.failure: BaseException | None = None
         self.scraper: Scraper | None = None
+        self.ruler: Ruler | None = None
         self.intakes: dict[str, Intake] = {}  # of listeners, by name
         self.replayed = self.to_replay = 0  # log entries
         self.texts_skipped = 0  # fields of line protocol that are no numbers

@@ -35,6 +35,8 @@ from api.listeners.listeners import Listeners
 from api.logs import LOG
 from api.node import Node, State
 from api.protocol import Bounds, GuardedProtocol, protocol
+from api.rules.group import Origin
+from api.rules.ruler import Plan, Ruler
 from api.scrape.scraper import Scraper
 from api.settings import Settings
 from api.sockets import BACKLOG, bound
@@ -81,6 +83,7 @@ class Server(uvicorn.Server):
         self.access = Access(settings)
         self.node = Node(settings, self._storage_failed, self.access)
         self.node.scraper = _scraper(self.node)
+        self.node.ruler = _ruler(settings)
         self.listeners = Listeners(self.node)
         self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -146,8 +149,8 @@ class Server(uvicorn.Server):
         assert self._loop is not None
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, functools.partial(self._on_signal, number))
-        if self.node.scraper is not None:
-            self._loop.add_signal_handler(signal.SIGHUP, self.node.scraper.reload_soon)
+        if self.node.scraper is not None or self.node.ruler is not None:
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload)
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -206,6 +209,8 @@ class Server(uvicorn.Server):
         finally:
             if self.node.scraper is not None:
                 await self.node.scraper.stop()
+            if self.node.ruler is not None:
+                await self.node.ruler.stop()
             watching.cancel()
             self.access.close()
             self.node.stop()
@@ -234,9 +239,24 @@ class Server(uvicorn.Server):
                 gc.set_threshold(GARBAGE_YOUNG, 20, 20)
             stats = self.node.database().stats()
             LOG.info("ready", series=stats.series, points=stats.points, seq=stats.applied_seq)
-            if self.node.scraper is not None and self._loop is not None:
+            if self._loop is not None:
                 with contextlib.suppress(RuntimeError):  # it stops already
-                    self._loop.call_soon_threadsafe(self.node.scraper.start_soon)
+                    self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        """The database is open: ask targets, evaluate rules."""
+        if self.should_exit:
+            return
+        if self.node.scraper is not None:
+            self.node.scraper.start_soon()
+        if self.node.ruler is not None:
+            self.node.ruler.start(self.node.database())
+
+    def _reload(self) -> None:
+        if self.node.scraper is not None:
+            self.node.scraper.reload_soon()
+        if self.node.ruler is not None:
+            self.node.ruler.reload_soon()
 
     def _failed_to_open(self, error: Exception) -> None:
         known = verdict(error)
@@ -282,6 +302,21 @@ def _scraper(node: Node) -> Scraper | None:
         return None
     try:
         return Scraper(path, node)
+    except InvalidInput as error:
+        raise CommandFailed(str(error), Exit.CONFIG) from error
+
+
+def _ruler(settings: Settings) -> Ruler | None:
+    if not settings.rules:
+        return None
+    plan = Plan(
+        settings.rules,
+        round(settings.evaluation_interval_s * 1000),
+        settings.alertmanagers,
+        Origin(settings.external_url.rstrip("/")),
+    )
+    try:
+        return Ruler(plan)
     except InvalidInput as error:
         raise CommandFailed(str(error), Exit.CONFIG) from error
 

@@ -56,7 +56,15 @@ def _seconds(value: object) -> object:
         raise ValueError(str(error)) from error
 
 
+def _texts(value: object) -> object:
+    """`a,b` or a list, as a tuple; nothing is none."""
+    if isinstance(value, str):
+        return tuple(text.strip() for text in value.split(",") if text.strip())
+    return value
+
+
 Seconds = Annotated[float, BeforeValidator(_seconds)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 WholeSeconds = Annotated[int, BeforeValidator(_seconds)]
 TimeoutSeconds = Annotated[Seconds, Field(gt=0, le=3600)]
 
@@ -96,6 +104,18 @@ class Settings(BaseModel):
     )
     scrape_config: Path | None = Field(
         None, description="whom to scrape, as Prometheus' configuration file says it"
+    )
+    rules: Texts = Field(
+        (), description="rule files as Prometheus reads them, by name or pattern, comma between"
+    )
+    alertmanagers: Texts = Field(
+        (), description="addresses of Alertmanagers that get the alerts, comma between"
+    )
+    evaluation_interval_s: Seconds = Field(
+        60.0, ge=0.1, description="how often rules are evaluated whose group does not say"
+    )
+    external_url: str = Field(
+        "", max_length=2_048, description="where people reach this server, for links in alerts"
     )
     web_config: Path | None = Field(
         None, description="file of accounts and certificates, as Prometheus' exporters take it"

@@ -153,7 +153,9 @@ def settings() -> str:
     flags = _serve_flags()
     rows = []
     for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f"`{_setting_value(name, field.default)}`"
+        default = (
+            "" if field.default in (None, "", ()) else f"`{_setting_value(name, field.default)}`"
+        )
         flag = f"`{flags[name]}`" if name in flags else ""
         rows.append(f"| `{name}` | {flag} | {default} | {_cell(field.description or '')} |\n")
     return "".join(

@@ -9,7 +9,7 @@ import typer
 
 from api.exits import CommandFailed, Exit
 
-LIMITS, LOGS, TIMES, WHO = "Limits", "Log lines", "Time-outs", "Who may come in"
+LIMITS, LOGS, RULES, TIMES, WHO = "Limits", "Log lines", "Rules", "Time-outs", "Who may come in"
 
 
 def register(app: typer.Typer) -> None:
@@ -67,6 +67,21 @@ def serve(
     scrape_config: Annotated[
         Path | None,
         _flag("scrape-config", "Whom to scrape, as Prometheus' file says.", metavar="FILE.yml"),
+    ] = None,
+    rules: Annotated[
+        list[str] | None,
+        _flag("rules", "Rule files, by name or pattern; may be repeated.", RULES, "FILE.yml"),
+    ] = None,
+    alertmanager: Annotated[
+        list[str] | None,
+        _flag("alertmanager", "Who gets the alerts; may be repeated.", RULES, "URL"),
+    ] = None,
+    evaluation_interval: Annotated[
+        str | None,
+        _flag("evaluation-interval", "Of rules.  [default: 1m]", RULES, "DURATION"),
+    ] = None,
+    external_url: Annotated[
+        str | None, _flag("external-url", "Where people reach this server.", RULES, "URL")
     ] = None,
     config: Annotated[
         Path | None,
@@ -157,6 +172,10 @@ def serve(
             "influx_separator": influx_separator,
             "influx_bare_value": influx_bare_value,
             "scrape_config": scrape_config,
+            "rules": rules,
+            "alertmanagers": alertmanager,
+            "evaluation_interval_s": evaluation_interval,
+            "external_url": external_url,
             "web_config": web_config,
             "allow_open_network": allow_open_network,
             "resolution": resolution,
@@ -184,7 +203,8 @@ def _run(flags: dict[str, object], config: Path | None) -> None:
     from tsdb.errors import InvalidInput
 
     try:
-        settings = load(flags, config=config)
+        given = {name: value for name, value in flags.items() if value != []}
+        settings = load(given, config=config)
     except InvalidInput as error:
         raise CommandFailed(str(error), Exit.CONFIG) from error
     from api.server import run

@@ -3,9 +3,9 @@
 GET /api/v1/targets            active and dropped targets with their health
 GET /api/v1/targets/metadata   types and helps of what targets expose
 GET /api/v1/scrape_pools       names of jobs
-POST /-/reload                 read the scrape configuration again
+POST /-/reload                 read scrape configuration and rule files again
 
-Without --scrape-config there are none of them, and nothing to reload.
+Without --scrape-config there are none of them.
 """
 
 from __future__ import annotations
@@ -153,9 +153,10 @@ def declare(app: FastAPI, node: Node) -> None:
     @app.post("/-/reload", **examples.RELOAD)
     async def reload() -> Response:
         node.door.check_admin()
-        if node.scraper is not None:
-            await node.scraper.reload()
-        reloaded = b"true" if node.scraper is not None else b"false"
+        parts = [part for part in (node.scraper, node.ruler) if part is not None]
+        for part in parts:
+            await part.reload()
+        reloaded = b"true" if parts else b"false"
         return Reply(Answer(b'{"status":"success","reloaded":%b}\n' % reloaded))
 
 

@@ -72,10 +72,11 @@ POOLS: Json = {
 }
 RELOAD: Json = {
     "tags": ["admin"],
-    "summary": "Read the scrape configuration again",
-    "description": "Targets that stay are scraped on without a gap. A file that is wrong changes "
-    "nothing and is answered 400 with the line. `reloaded` is false where the server has no "
-    "`--scrape-config`. SIGHUP does the same.",
+    "summary": "Read scrape configuration and rule files again",
+    "description": "Targets that stay are scraped on without a gap, alerts that stay keep their "
+    "state. A file that is wrong changes nothing of its kind and is answered 400 with the line. "
+    "`reloaded` is false where the server has neither `--scrape-config` nor `--rules`. SIGHUP does "
+    "the same.",
     "operation_id": "reload",
     "responses": {
         200: json_answer(

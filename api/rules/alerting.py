@@ -143,11 +143,6 @@ class Alerts:
                 alert.valid_until = moment + 4 * max(interval_ms, resend_ms)
                 yield alert
 
-    @property
-    def wants_restoring(self) -> bool:
-        """A short `for` is over before a restored state would matter."""
-        return not self.restored and self.rule.hold_ms >= GRACE_MS
-
     def restore(self, alert: Alert, told_at: int, active_at: int, moment: int) -> None:
         """Continue a pending time that a restart cut: ALERTS_FOR_STATE said `active_at` last
         at `told_at`. The outage does not count; at least the grace time is left to go.

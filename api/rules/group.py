@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from api.rules import template_functions, templates
-from api.rules.alerting import FOR_STATE, Alert, Alerts
+from api.rules.alerting import FOR_STATE, GRACE_MS, Alert, Alerts
 from api.rules.config import Alerting, Group, Recording, Rule
 from api.rules.recording import Sample, recorded
 from api.rules.templates import Field, TemplateError
@@ -66,7 +66,10 @@ class RuleState:
 
     @classmethod
     def of(cls, rule: Rule) -> RuleState:
-        return cls(rule, alerts=None if isinstance(rule, Recording) else Alerts(rule))
+        if isinstance(rule, Recording):
+            return cls(rule)
+        # A short `for` is over before it could be restored: nothing to wait for.
+        return cls(rule, alerts=Alerts(rule, restored=rule.hold_ms < GRACE_MS))
 
 
 class GroupState:
@@ -160,7 +163,7 @@ class GroupState:
             alerts = state.alerts
             if alerts is None:
                 continue
-            if alerts.wants_restoring:
+            if not alerts.restored:
                 for alert in alerts.active.values():
                     seen = _last_state(database, alert, moment, tolerance_ms)
                     if seen is not None:

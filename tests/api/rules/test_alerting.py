@@ -144,15 +144,10 @@ def test_a_restart_restores_pending_times(
     alerts = Alerts(rule(hold_ms=hold))
     moment = 1_000 * MINUTE
     assert step(alerts, seen(), moment) == {}  # nothing is written before
-    assert alerts.wants_restoring
     (alert,) = alerts.active.values()
     told_at = moment - outage
     alerts.restore(alert, told_at, told_at - active_for, moment)
     assert alert.active_at + hold - moment == left
-
-
-def test_a_short_for_needs_no_restoring() -> None:
-    assert not Alerts(rule(hold_ms=GRACE_MS - 1)).wants_restoring
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 5), st.integers(0, 5))

@@ -114,7 +114,6 @@ ALERT = """
 
 def test_an_alert_from_pending_to_resolved(database: tsdb.Database) -> None:
     state = state_of(ALERT)
-    state.restore(database, 0, OUTAGE_TOLERANCE_MS)
     stamps = [m * MINUTE for m in range(1, 5)]
     database.write('x{host="a"}', stamps, [2.0, 2.0, 2.0, 0.0])
 
@@ -165,7 +164,6 @@ def test_pending_time_survives_a_restart(database: tsdb.Database) -> None:
 def test_a_changed_file_keeps_alerts_and_ends_what_is_gone(database: tsdb.Database) -> None:
     database.write("x", [MINUTE, 2 * MINUTE], [2.0, 2.0])
     before = state_of("- {record: y, expr: x}\n- {alert: A, expr: x > 1, for: 5m}")
-    before.restore(database, 0, OUTAGE_TOLERANCE_MS)
     before.evaluate(database, MINUTE)
     after = state_of("- {alert: A, expr: x > 1, for: 5m}\n- {record: z, expr: x}")
     after.inherit(before)
