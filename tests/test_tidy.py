@@ -24,6 +24,7 @@ BROAD_CATCH_ALLOWED = {
     "tsdb/commit/parsing.py",
     "tsdb/commit/pipeline.py",
     "tsdb/database/upkeep.py",
+    "tsdb/promql/parse.py",
 }
 CODE = sorted(p for folder in ("tsdb", "replication", "api") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))

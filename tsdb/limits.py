@@ -169,6 +169,16 @@ POINTS_PER_SELECT_MAX = 50_000_000
 """Points one selection may decode: 800 MB of columns (Prometheus: 50 M samples)."""
 LOOKBACK_MS = 5 * 60 * 1000
 """How old the latest point of a series may be to count at a step, as in Prometheus."""
+QUERY_BYTES_MAX = 64 * KIB
+"""Text of PromQL. Dashboards' longest (lists of hosts, `or` over hundreds of terms) have 20 KiB."""
+QUERY_DEPTH_MAX = 64
+"""Brackets inside brackets, and levels of a query's tree: people nest ten deep. Evaluation takes
+six Python frames a level and must not run out of 1,000."""
+QUERY_OPERATORS_MAX = 400
+"""Binary and unary operators of one query: the grammar's time grows with their square, 30 ms."""
+QUERY_TOKENS_MAX = 6_000
+"""Words, strings and signs of one query; a list in one regex is one string. 300 selectors of four
+matchers fit; the grammar copies subtrees, which with QUERY_OPERATORS_MAX costs 100 ms at worst."""
 QUERY_STEPS_MAX = 11_000
 """Steps of a range query, as in Prometheus: more than any screen has columns."""
 QUERY_CELLS_MAX = 50_000_000

@@ -10,7 +10,7 @@ compute a subtree once that stands in a query twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from struct import pack
 from typing import TypeAlias
@@ -81,6 +81,7 @@ class Number:
     """Equal by bits: 1/0 is not 1/-0, and NaN is NaN."""
 
     value: float
+    is_duration: bool = False  # written as `5m`; means the same as 300
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Number) and pack("d", self.value) == pack("d", other.value)
@@ -101,6 +102,7 @@ class InstantSelector:
     matchers: tuple[Matcher, ...]
     offset_ms: int = 0
     at: int | Anchor | None = None
+    named: bool = field(default=False, compare=False)  # the name stood before the braces: first
 
 
 @dataclass(frozen=True, slots=True)

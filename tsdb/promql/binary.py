@@ -1,6 +1,6 @@
 """Binary operators: arithmetic, comparison, sets; between scalars and vectors.
 
-    in   the node, the grid
+    in   the node, the values of its sides
     out  a Scalar or a Vector
 
 Two vectors meet row by row: rows find their partners once, by label sets, and one matrix
@@ -18,12 +18,12 @@ import numpy as np
 from tsdb.batch import F64s
 from tsdb.promql import matching
 from tsdb.promql.ast import Binary
-from tsdb.promql.values import Bools, Grid, Scalar, Vector
+from tsdb.promql.values import Bools, Scalar, Value, Vector
 
 if TYPE_CHECKING:
     from tsdb.promql.evaluate import Evaluation
 
-__all__ = ["evaluate"]
+__all__ = ["combined"]
 
 Arithmetic: TypeAlias = Callable[[F64s, F64s], F64s]
 Comparison: TypeAlias = Callable[[F64s, F64s], Bools]
@@ -48,9 +48,8 @@ COMPARISON: dict[str, Comparison] = {
 }
 
 
-def evaluate(evaluation: Evaluation, node: Binary, grid: Grid) -> Scalar | Vector:
-    """Both sides, then the operator. Raises QueryFailed where series match ambiguously."""
-    left, right = evaluation.value(node.left, grid), evaluation.value(node.right, grid)
+def combined(evaluation: Evaluation, node: Binary, left: Value, right: Value) -> Scalar | Vector:
+    """What the operator makes of both sides. Raises QueryFailed where series match ambiguously."""
     with np.errstate(all="ignore"):
         if isinstance(left, Vector) and isinstance(right, Vector):
             return _of_vectors(evaluation, node, left, right)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib import import_module
 
 import numpy as np
@@ -77,12 +77,15 @@ class Evaluation:
         self._ticks_per_s = ticks_per_s
         self._points_max = points_max
         self._check = check
+        self._fixed: frozenset[Node] = frozenset()
         self._repeated: frozenset[Node] = frozenset()
         self._known: dict[tuple[Node, Grid], Value] = {}
 
     def run(self, node: Node) -> Value:
         """The value of a whole query."""
-        counted = Counter(_walk(node))
+        nodes = _walk(node)
+        self._fixed = _fixed(nodes[::-1])
+        counted = Counter(nodes)
         self._repeated = frozenset(n for n, times in counted.items() if times > 1)
         return self.value(node, self.grid)
 
@@ -91,7 +94,7 @@ class Evaluation:
     def value(self, node: Node, grid: Grid) -> Value:
         """What a node is worth at every step of a grid."""
         self._check()
-        if grid.count > 1 and _is_fixed(node):
+        if grid.count > 1 and node in self._fixed:
             return _spread(self.value(node, Grid(grid.start, grid.step, 1)), grid.count)
         known = self._known.get((node, grid)) if node in self._repeated else None
         if known is None:
@@ -142,7 +145,7 @@ class Evaluation:
     # --- how -----------------------------------------------------------------------------------
 
     def _computed(self, node: Node, grid: Grid) -> Value:
-        from tsdb.promql import aggregations, binary
+        from tsdb.promql import aggregations
 
         match node:
             case ast.Number(value):
@@ -156,7 +159,7 @@ class Evaluation:
             case ast.Unary(operator, inner):
                 return _signed(operator, self.value(inner, grid))
             case ast.Binary():
-                return binary.evaluate(self, node, grid)
+                return self._chain(node, grid)
             case ast.Aggregate():
                 return aggregations.evaluate(self, node, grid)
             case ast.Call(name):
@@ -166,6 +169,21 @@ class Evaluation:
                 return handler(self, node, grid)
             case _:
                 raise AssertionError(f"{node} has no value by steps")
+
+    def _chain(self, node: ast.Binary, grid: Grid) -> Value:
+        """`a + b + ...` is as deep as it is long: from the left, without going down."""
+        from tsdb.promql import binary
+
+        chain = [node]
+        while isinstance(left := chain[-1].left, ast.Binary):
+            if left in self._repeated or (grid.count > 1 and left in self._fixed):
+                break
+            chain.append(left)
+        value = self.value(chain[-1].left, grid)
+        for each in reversed(chain):
+            self._check()
+            value = binary.combined(self, each, value, self.value(each.right, grid))
+        return value
 
 
 def _signed(operator: str, value: Value) -> Value:
@@ -187,24 +205,20 @@ def _spread(value: Value, steps: int) -> Value:
     return value
 
 
-def _is_fixed(node: Node) -> bool:
-    """Whether a node that reads points has the same value at every step."""
-    return not isinstance(node, ast.Number | ast.Text) and _pinned(node)
-
-
-@lru_cache(1024)
-def _pinned(node: Node) -> bool:
-    match node:
-        case ast.InstantSelector() | ast.Subquery():
-            return node.at is not None
-        case ast.RangeSelector(selector):
-            return selector.at is not None
-        case ast.Call(name, arguments):
-            return name not in TIMELY and bool(arguments) and all(map(_pinned, arguments))
-        case ast.Number() | ast.Text():
-            return True
-        case _:
-            return all(map(_pinned, ast.children(node)))
+def _fixed(nodes: Sequence[Node]) -> frozenset[Node]:
+    """Those that have the same value at every step; children come before their parents."""
+    pinned: set[Node] = set()
+    for node in nodes:
+        match node:
+            case ast.InstantSelector() | ast.Subquery():
+                fixed = node.at is not None
+            case ast.Call(name, arguments):
+                fixed = name not in TIMELY and bool(arguments) and pinned.issuperset(arguments)
+            case _:
+                fixed = pinned.issuperset(ast.children(node))
+        if fixed:
+            pinned.add(node)
+    return frozenset(n for n in pinned if not isinstance(n, ast.Number | ast.Text))
 
 
 def _walk(node: Node) -> list[Node]:

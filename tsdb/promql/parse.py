@@ -1,117 +1,250 @@
 """Text of PromQL to our tree.
 
-    in   text
-    out  a node of `tsdb.promql.ast`, types checked
+    in   text; names of features that are on (`promql-experimental-functions`)
+    out  a node of `tsdb.promql.ast`, types checked as Prometheus 3.5 checks them
 
-The grammar is the package promql-parser's.
+The grammar is the package promql-parser's; `prescan` stands before it, so that no text can end
+or stall the process, and what the package judges differently is judged here.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import re
+from collections.abc import Collection
+from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import promql_parser
 
-from tsdb.errors import InvalidInput
+from tsdb import limits
+from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import METRIC_NAME
-from tsdb.index.matchers import Matcher, Op
+from tsdb.index.matchers import Matcher, Op, all_match_empty
 from tsdb.promql import ast
 from tsdb.promql.ast import Anchor, Cardinality, Matching, Node
+from tsdb.promql.prescan import Scanned, scan
 
-__all__ = ["parse"]
+__all__ = ["EXPERIMENTAL_FUNCTIONS", "parse"]
 
-_OPS = {"Equal": Op.EQUAL, "NotEqual": Op.NOT_EQUAL, "Re": Op.MATCH, "NotRe": Op.NOT_MATCH}
+EXPERIMENTAL_FUNCTIONS = "promql-experimental-functions"  # Prometheus' name of the feature
+
 _CARDINALITIES = {
     "OneToOne": Cardinality.ONE_TO_ONE,
     "ManyToOne": Cardinality.MANY_TO_ONE,
     "OneToMany": Cardinality.ONE_TO_MANY,
     "ManyToMany": Cardinality.MANY_TO_MANY,
 }
+# What the package knows and Prometheus 3.5 does not, or only with the feature.
+_LATER = frozenset({
+    "end", "first_over_time", "histogram_quantiles", "max_of", "min_of", "range", "start", "step",
+    "ts_of_first_over_time",
+})  # fmt: skip
+_EXPERIMENTAL = frozenset({
+    "double_exponential_smoothing", "info", "mad_over_time", "sort_by_label",
+    "sort_by_label_desc", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
+})  # fmt: skip
+_EXPERIMENTAL_AGGREGATIONS = frozenset({"limitk", "limit_ratio"})
+_HELD = re.compile(r"#(\d+)")
 
 
-def parse(text: str) -> Node:
-    """The tree of a query. Raises InvalidInput saying what is wrong with it."""
+def parse(text: str, features: Collection[str] = ()) -> Node:
+    """The tree of a query. Raises InvalidInput saying what is wrong with it, LimitExceeded if
+    it is too long, too deep or has too many operators."""
+    return _parsed(text, frozenset(features))
+
+
+@lru_cache(256)
+def _parsed(text: str, features: frozenset[str]) -> Node:
     try:
-        tree = promql_parser.parse(text)
+        scanned = scan(text)
+        return _Reader(scanned, features).whole(_tree(scanned))
+    except LimitExceeded:
+        raise
+    except InvalidInput as error:
+        sentence = str(error)
+        if "parse error: " not in sentence:
+            sentence = f"parse error: {sentence}"
+        raise InvalidInput(f'invalid parameter "query": {sentence}') from error
+
+
+def _matching_without(operator: str) -> Matching:
+    many = operator in {"and", "or", "unless"}
+    return Matching(Cardinality.MANY_TO_MANY if many else Cardinality.ONE_TO_ONE)
+
+
+def _tree(scanned: Scanned) -> Any:
+    try:
+        return promql_parser.parse(scanned.text)
     except ValueError as error:
-        raise InvalidInput(f'invalid parameter "query": {error}') from error
-    return _node(tree)
+        raise InvalidInput(_with_strings(str(error), scanned).replace("'", '"')) from error
+    except BaseException as panic:
+        if type(panic).__name__ != "PanicException":  # of the package's Rust code; no Exception
+            raise
+        raise InvalidInput("the parser failed on this query") from panic
 
 
-def _node(tree: Any) -> Node:
-    match type(tree).__name__:
-        case "NumberLiteral":
-            return ast.Number(tree.val)
-        case "StringLiteral":
-            return ast.Text(tree.val)
-        case "VectorSelector":
-            return _selector(tree)
-        case "MatrixSelector":
-            return ast.RangeSelector(_selector(tree.vector_selector), _ms(tree.range))
-        case "SubqueryExpr":
-            step = None if tree.step is None else _ms(tree.step)
-            return ast.Subquery(
-                _node(tree.expr), _ms(tree.range), step, _ms(tree.offset), _at(tree.at)
-            )
-        case "Call":
-            return ast.Call(tree.func.name, tuple(map(_node, tree.args)))
-        case "AggregateExpr":
-            return _aggregate(tree)
-        case "BinaryExpr":
-            return _binary(tree)
-        case "UnaryExpr":
-            return ast.Unary("-", _node(tree.expr))
-        case "ParenExpr":
-            return ast.Parenthesised(_node(tree.expr))
-    raise AssertionError(f"the parser made a {type(tree).__name__}")
-
-
-def _selector(tree: Any) -> ast.InstantSelector:
-    matchers = [
-        Matcher(m.name, _OPS[str(m.op).rpartition(".")[2]], m.value) for m in tree.matchers.matchers
-    ]
-    if tree.name:
-        matchers.insert(0, Matcher(METRIC_NAME, Op.EQUAL, tree.name))
-    return ast.InstantSelector(tuple(matchers), _ms(tree.offset), _at(tree.at))
-
-
-def _aggregate(tree: Any) -> ast.Aggregate:
-    modifier = tree.modifier
-    labels = tuple(modifier.labels) if modifier else ()
-    without = bool(modifier) and str(modifier.type).endswith("Without")
-    parameter = None if tree.param is None else _node(tree.param)
-    return ast.Aggregate(str(tree.op), _node(tree.expr), parameter, labels, without)
-
-
-def _binary(tree: Any) -> ast.Binary:
-    modifier = tree.modifier
-    if modifier is None:
-        return ast.Binary(str(tree.op), _node(tree.lhs), _node(tree.rhs))
-    matching = modifier.matching
-    return ast.Binary(
-        str(tree.op),
-        _node(tree.lhs),
-        _node(tree.rhs),
-        Matching(
-            _CARDINALITIES[str(modifier.card).rpartition(".")[2]],
-            on=matching is not None and str(matching.type).endswith("Include"),
-            labels=tuple(matching.labels) if matching else (),
-            include=tuple(modifier.group_labels or ()),
-        ),
-        returns_bool=modifier.return_bool,
+def _with_strings(sentence: str, scanned: Scanned) -> str:
+    """A message of the grammar with the query's own strings in it."""
+    count = len(scanned.strings)
+    return _HELD.sub(
+        lambda held: scanned.strings[int(held[1])] if int(held[1]) < count else held[0], sentence
     )
 
 
-def _at(at: Any) -> int | Anchor | None:
-    if at is None:
-        return None
-    kind = str(at.type).rpartition(".")[2]
-    if kind in {"Start", "End"}:
-        return Anchor(kind.lower())
-    moment: datetime = at.at
-    return round(moment.timestamp() * 1000)
+class _Reader:
+    """The package's tree to ours, in the order of the text."""
 
+    def __init__(self, scanned: Scanned, features: frozenset[str]) -> None:
+        self._scanned = scanned
+        self._features = features
+        self._signs = iter(scanned.signs)
 
-def _ms(length: timedelta | None) -> int:
-    return 0 if length is None else length // timedelta(milliseconds=1)
+    def whole(self, tree: Any) -> Node:
+        node = self._node(tree, 0)
+        if next(self._signs, None) is not None:
+            raise InvalidInput("unexpected unary operator")
+        return node
+
+    def _node(self, tree: Any, depth: int) -> Node:
+        if depth > limits.QUERY_DEPTH_MAX:
+            raise LimitExceeded(
+                "the query is nested too deep",
+                limit="QUERY_DEPTH_MAX",
+                value=limits.QUERY_DEPTH_MAX,
+            )
+        depth += 1
+        match type(tree).__name__:
+            case "NumberLiteral":
+                return self._number(tree)
+            case "StringLiteral":
+                return ast.Text(self._scanned.string(tree.val))
+            case "VectorSelector":
+                return self._selector(tree)
+            case "MatrixSelector":
+                selector = self._selector(tree.vector_selector)
+                return ast.RangeSelector(selector, self._positive(tree.range))
+            case "SubqueryExpr":
+                return self._subquery(tree, depth)
+            case "Call":
+                self._check_function(tree.func.name)
+                return ast.Call(tree.func.name, tuple(self._node(a, depth) for a in tree.args))
+            case "AggregateExpr":
+                return self._aggregate(tree, depth)
+            case "BinaryExpr":
+                return self._binary(tree, depth)
+            case "UnaryExpr":
+                return ast.Unary(next(self._signs), self._node(tree.expr, depth))
+            case "ParenExpr":
+                return ast.Parenthesised(self._node(tree.expr, depth))
+        raise AssertionError(f"the parser made a {type(tree).__name__}")
+
+    def _number(self, tree: Any) -> ast.Number:
+        numeral = self._scanned.numerals[abs(int(tree.val)) - 1]
+        value = numeral.value
+        if numeral.folded:
+            for _ in range(numeral.signs):
+                value = -value if next(self._signs) == "-" else value
+        return ast.Number(value, is_duration=numeral.as_duration_ms is not None)
+
+    def _selector(self, tree: Any) -> ast.InstantSelector:
+        if tree.matchers.or_matchers:
+            raise InvalidInput('unexpected identifier "or" in label matching, expected "," or "}"')
+        matchers = [
+            Matcher(
+                self._scanned.string(m.name),
+                Op(self._scanned.operator(m.value)),
+                self._scanned.string(m.value),
+            )
+            for m in tree.matchers.matchers
+        ]
+        named = tree.name is not None and not tree.name.startswith("#")
+        if tree.name:
+            matchers.insert(0, Matcher(METRIC_NAME, Op.EQUAL, self._scanned.string(tree.name)))
+        if all_match_empty(matchers):
+            raise InvalidInput("vector selector must contain at least one non-empty matcher")
+        return ast.InstantSelector(
+            tuple(matchers), self._length(tree.offset), self._at(tree.at), named=named
+        )
+
+    def _subquery(self, tree: Any, depth: int) -> ast.Subquery:
+        inner = self._node(tree.expr, depth)
+        step = None if tree.step is None else self._positive(tree.step)
+        range_ms = self._positive(tree.range)
+        return ast.Subquery(inner, range_ms, step, self._length(tree.offset), self._at(tree.at))
+
+    def _aggregate(self, tree: Any, depth: int) -> ast.Aggregate:
+        operator = str(tree.op).lower()
+        if operator in _EXPERIMENTAL_AGGREGATIONS and EXPERIMENTAL_FUNCTIONS not in self._features:
+            raise InvalidInput(
+                f"{operator}() is experimental and must be enabled with "
+                f"--enable-feature={EXPERIMENTAL_FUNCTIONS}"
+            )
+        modifier = tree.modifier
+        labels = self._labels(modifier.labels) if modifier else ()
+        without = bool(modifier) and str(modifier.type).endswith("Without")
+        parameter = None if tree.param is None else self._node(tree.param, depth)
+        return ast.Aggregate(operator, self._node(tree.expr, depth), parameter, labels, without)
+
+    def _binary(self, tree: Any, depth: int) -> Node:
+        """`a + b + c` is as deep as it is long, to the left: a loop, no recursion."""
+        chain = []
+        while type(tree).__name__ == "BinaryExpr":
+            chain.append(tree)
+            tree = tree.lhs
+        node = self._node(tree, depth)
+        for each in reversed(chain):
+            right = self._node(each.rhs, depth)
+            modifier = each.modifier
+            operator = str(each.op)
+            matching = _matching_without(operator) if modifier is None else self._matching(modifier)
+            returns_bool = modifier is not None and modifier.return_bool
+            node = ast.Binary(operator, node, right, matching, returns_bool)
+        return node
+
+    def _matching(self, modifier: Any) -> Matching:
+        matching = modifier.matching
+        return Matching(
+            _CARDINALITIES[str(modifier.card).rpartition(".")[2]],
+            on=matching is not None and str(matching.type).endswith("Include"),
+            labels=self._labels(matching.labels) if matching else (),
+            include=self._labels(modifier.group_labels or ()),
+        )
+
+    def _labels(self, names: Collection[str]) -> tuple[str, ...]:
+        found = tuple(map(self._scanned.string, names))
+        if "" in found:
+            raise InvalidInput('invalid label name for grouping: ""')
+        return found
+
+    def _check_function(self, name: str) -> None:
+        if name in _LATER:
+            raise InvalidInput(f'unknown function with name "{name}"')
+        if name in _EXPERIMENTAL and EXPERIMENTAL_FUNCTIONS not in self._features:
+            raise InvalidInput(f'function "{name}" is not enabled')
+
+    # --- times ---------------------------------------------------------------------------------
+
+    def _at(self, at: Any) -> int | Anchor | None:
+        if at is None:
+            return None
+        kind = str(at.type).rpartition(".")[2]
+        if kind in {"Start", "End"}:
+            return Anchor(kind.lower())
+        place: int = round(at.at.timestamp())
+        return self._scanned.numerals[place - 1].moment_ms()
+
+    def _length(self, length: timedelta | None) -> int:
+        """The package reads number k as k seconds."""
+        if not length:
+            return 0
+        seconds = round(length.total_seconds())
+        found = self._scanned.numerals[abs(seconds) - 1].milliseconds()
+        return found if seconds > 0 else -found
+
+    def _positive(self, length: timedelta) -> int:
+        numeral = self._scanned.numerals[round(length.total_seconds()) - 1]
+        found = numeral.milliseconds()
+        if numeral.value <= 0:
+            raise InvalidInput("duration must be greater than 0")
+        return found
