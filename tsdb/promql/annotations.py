@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from tsdb.batch import F64s
-from tsdb.promql.spelling import general
+from tsdb.promql import spoken
 
 __all__ = ["Annotations"]
 
@@ -27,13 +27,17 @@ class Annotations:
         self._warnings[f"PromQL warning: {sentence}"] = None
 
     def warn_of_quantiles(self, fractions: F64s) -> None:
-        """What a quantile is asked for at each step: each way to be no fraction, once."""
+        """Of those that are no fractions, each once."""
+        for value in fractions[~((fractions >= 0) & (fractions <= 1))].tolist():
+            self.warn(spoken.bad_quantile(value))
+
+    def warn_of_extreme_quantiles(self, fractions: F64s) -> None:
+        """As `warn_of_quantiles`, but only NaN, the largest and the smallest."""
         known = fractions[~np.isnan(fractions)]
-        wrong = [] if known.size == fractions.size else [np.nan]
-        wrong += [known.max()] if (known > 1).any() else []
-        wrong += [known.min()] if (known < 0).any() else []
-        for value in wrong:
-            self.warn(f"quantile value should be between 0 and 1, got {general(value)}")
+        extremes = [known.max(), known.min()] if known.size else []
+        if known.size < fractions.size:
+            extremes.insert(0, np.nan)
+        self.warn_of_quantiles(np.array(extremes))
 
     def tell(self, sentence: str) -> None:
         self._infos[f"PromQL info: {sentence}"] = None

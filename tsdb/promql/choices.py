@@ -6,7 +6,6 @@ out  the chosen rows; of one step the best first, group by group
 
 from __future__ import annotations
 
-from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +13,9 @@ import xxhash
 
 from tsdb.batch import F64s, I64s
 from tsdb.index.labels import Labels
+from tsdb.promql import ordering, spoken
 from tsdb.promql.ast import Aggregate
 from tsdb.promql.errors import QueryFailed
-from tsdb.promql.spelling import general
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATORS", "evaluate", "place"]
 
-INSERTED_MAX = 12  # so many Go's sort inserts one by one; of more, equal ones may stand otherwise
 OPERATORS = frozenset({"topk", "bottomk", "limitk", "limit_ratio"})
 
 
@@ -47,7 +45,7 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
 def _whole(parameter: F64s, *, rows: int) -> I64s:
     """`k` by step, bounded by how many rows there are."""
     for step in np.flatnonzero(~(np.abs(parameter) < 2.0**63))[:1]:
-        raise QueryFailed(f"Scalar value {general(parameter[step])} overflows int64")
+        raise QueryFailed(f"Scalar value {spoken.number(float(parameter[step]))} overflows int64")
     return np.minimum(np.trunc(parameter), rows).astype(np.int64)
 
 
@@ -76,28 +74,9 @@ def _ranked(values: F64s, rows: I64s, begins: I64s, sizes: I64s, *, largest: boo
     """The rows of each group's heap, the best first; those with NaN last."""
     ranked: list[I64s] = []
     for begin, size in zip(begins.tolist(), sizes.tolist(), strict=False):
-        heap = values[begin : begin + size]
-        if size <= INSERTED_MAX:
-            order = _inserted(heap.tolist(), largest=largest)
-        else:
-            order = np.argsort(-heap if largest else heap, kind="stable").tolist()
+        order = ordering.by_value(values[begin : begin + size], descending=largest)
         ranked.append(rows[begin : begin + size][order])
     return np.concatenate(ranked)
-
-
-def _inserted(heap: list[float], *, largest: bool) -> list[int]:
-    """The order in which Go's insertion sort leaves a heap: equal values as they were, NaN not."""
-
-    def worse(one: float, other: float) -> bool:
-        return isnan(one) or (one < other if largest else one > other)
-
-    order = list(range(len(heap)))
-    for end in range(1, len(order)):
-        at = end
-        while at > 0 and worse(heap[order[at - 1]], heap[order[at]]):
-            order[at - 1], order[at] = order[at], order[at - 1]
-            at -= 1
-    return order
 
 
 def _first_ones(vector: Vector, groups: I64s, k: I64s, count: int) -> Vector:
@@ -116,8 +95,8 @@ def _by_ratio(evaluation: Evaluation, vector: Vector, ratio: F64s) -> Vector:
     for bound, extreme in ((1.0, ratio.max()), (-1.0, ratio.min())):
         if abs(extreme) > 1 and extreme * bound > 0:
             evaluation.annotations.warn(
-                f"ratio value should be between -1 and 1, got {general(extreme)}, "
-                f"capping to {general(bound)}"
+                f"ratio value should be between -1 and 1, got {spoken.number(float(extreme))}, "
+                f"capping to {spoken.number(bound)}"
             )
     limits = np.clip(ratio, -1.0, 1.0)
     places = np.array([place(labels) for labels in vector.rows.labels()]).reshape(-1, 1)

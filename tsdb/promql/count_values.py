@@ -12,10 +12,10 @@ import numpy as np
 
 from tsdb.batch import F64s, I64s
 from tsdb.index.labels import Labels
+from tsdb.promql import spoken
 from tsdb.promql.ast import Aggregate
 from tsdb.promql.errors import QueryFailed
 from tsdb.promql.rows import Rows
-from tsdb.promql.spelling import decimal
 from tsdb.promql.values import Grid, Vector
 
 if TYPE_CHECKING:
@@ -56,5 +56,12 @@ def _numbered(values: F64s) -> tuple[list[str], I64s]:
     """Each value that there is, as text, and for every value the number of its text."""
     bits, numbers = np.unique(values.view(np.uint64), return_inverse=True)
     texts: dict[str, int] = {}
-    of_bits = [texts.setdefault(decimal(v), len(texts)) for v in bits.view(np.float64).tolist()]
+    of_bits = [texts.setdefault(_decimal(v), len(texts)) for v in bits.view(np.float64).tolist()]
     return list(texts), np.array(of_bits, np.int64)[numbers]
+
+
+def _decimal(value: float) -> str:
+    """The fewest digits that read back as the value, never with an exponent."""
+    if not np.isfinite(value):
+        return spoken.number(value)
+    return np.format_float_positional(value, unique=True, trim="-")

@@ -35,9 +35,13 @@ FAMILIES: tuple[str, ...] = (  # modules of tsdb.promql.functions
     "arithmetic",
     "constants",
     "dates",
+    "histograms",
+    "labels",
     "over_time",
+    "presence",
     "rates",
     "regression",
+    "sorting",
 )
 
 # Functions that look at the step's own time; `@` in their arguments does not pin them.

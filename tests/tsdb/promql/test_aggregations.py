@@ -102,6 +102,10 @@ def variance(values: list[float]) -> float:
     return squares / len(values)
 
 
+def root(value: float) -> float:
+    return math.nan if value < 0 else math.sqrt(value)
+
+
 def largest(values: list[float]) -> float:
     known = [value for value in values if value == value]
     return max(known) if known else math.nan
@@ -132,7 +136,7 @@ TWINS: dict[str, Callable[[list[float]], float]] = {
     "count": lambda values: float(len(values)),
     "group": lambda values: 1.0,
     "stdvar": variance,
-    "stddev": lambda values: math.sqrt(variance(values)),
+    "stddev": lambda values: root(variance(values)),
 }
 
 

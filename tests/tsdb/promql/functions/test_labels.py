@@ -1,0 +1,85 @@
+"""label_replace and label_join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import pytest
+
+from tsdb.errors import LimitExceeded
+from tsdb.promql.errors import QueryFailed
+from tsdb.promql.query import Answer
+
+Values: TypeAlias = Sequence[float | None]
+Ask: TypeAlias = Callable[[str, Mapping[str, Values]], Answer]
+Tabled: TypeAlias = Callable[[Answer], dict[str, list[float | None]]]
+
+
+@pytest.mark.parametrize(
+    ("template", "expression", "value"),
+    [
+        ("$1", "(.*):.*", "web-1"), ("${1}x", "(.*):.*", "web-1x"), ("$1x", "(.*):.*", ""),
+        ("$2-$1", "(.*):(.*)", "80-web-1"), ("$0", ".*", "web-1:80"), ("$3", "(.*)", ""),
+        ("$host", "(?P<host>[^:]*).*", "web-1"), ("${host}", "(?P<host>[^:]*).*", "web-1"),
+        ("$$1", "(.*)", "$1"), ("a$", "(.*)", "a$"), ("${1", "(.*)", "${1"), ("${}", "(.*)", "${}"),
+        ("$-", "(.*)", "$-"), ("$01", "(.*)", ""), ("$é", "(.*)", ""), ("$99999999999", "(.*)", ""),
+        ("new", "web.*", "new"), ("new", "web", None), ("new", "eb.*", None), ("$1", "(x)?.*", ""),
+    ],
+)  # fmt: skip
+def test_templates_are_gos(
+    ask: Ask, table: Tabled, template: str, expression: str, value: str | None
+) -> None:
+    text = f'label_replace(m, "to", "{template}", "from", "{expression}")'
+    kept = '"web-1:80"' if value is None else f'"web-1:80", to="{value}"'
+    expected = "m{from=" + kept.replace(', to=""', "") + "}"
+    assert table(ask(text, {'m{from="web-1:80"}': [1.0]})) == {expected: [1.0]}
+
+
+def test_a_dot_matches_a_newline(ask: Ask, table: Tabled) -> None:
+    stored = {'m{from="a\\nb"}': [1.0]}
+    found = table(ask('label_replace(m, "from", "c", "from", "a.b")', stored))
+    assert found == {'m{from="c"}': [1.0]}
+
+
+def test_a_missing_label_is_an_empty_text(ask: Ask, table: Tabled) -> None:
+    stored = {'m{a="x"}': [1.0]}
+    assert table(ask('label_replace(m, "to", "none", "nope", "")', stored)) == {
+        'm{a="x", to="none"}': [1.0]
+    }
+    assert table(ask('label_replace(m, "a", "", "a", ".*")', stored)) == {"m": [1.0]}
+    assert table(ask('label_replace(m, "__name__", "n", "", "")', stored)) == {'n{a="x"}': [1.0]}
+
+
+def test_join(ask: Ask, table: Tabled) -> None:
+    stored = {'m{a="x", b="y"}': [1.0]}
+    assert table(ask('label_join(m, "to", "-", "b", "nope", "a")', stored)) == {
+        'm{a="x", b="y", to="y--x"}': [1.0]
+    }
+    assert table(ask('label_join(m, "a", "-")', stored)) == {'m{b="y"}': [1.0]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('label_replace(m, "", "", "", "")', r"^invalid destination label name in label_replace"),
+        ('label_replace(m, "a", "", "", "(")', r"^invalid regular expression in .*\(\): \($"),
+        ('label_join(m, "", "")', r"^invalid destination label name in label_join\(\): $"),
+        ('label_join(m, "a", "", "")', r"^invalid source label name in label_join\(\): $"),
+    ],
+)  # fmt: skip
+def test_refusals(ask: Ask, text: str, message: str) -> None:
+    with pytest.raises(QueryFailed, match=message):
+        ask(text, {"m": [1.0]})
+
+
+def test_an_expression_is_bounded(ask: Ask) -> None:
+    with pytest.raises(LimitExceeded, match="REGEX_BYTES_MAX"):
+        ask(f'label_replace(m, "a", "", "", "{"x" * 10_000}")', {"m": [1.0]})
+
+
+def test_equal_labels_are_refused_even_at_different_steps(ask: Ask) -> None:
+    stored = {'m{a="x"}': [1.0, None], 'm{a="y"}': [None, 1.0]}
+    for text in ('label_replace(m, "a", "z", "", "")', 'label_join(m, "a", "")'):
+        with pytest.raises(QueryFailed, match="same labelset"):
+            ask(text, stored)
