@@ -239,6 +239,7 @@ class Engine:
             refs,
             columns,
             labels_of=index.labels,
+            named_by=index,
             resolution=self.resolution,
             warnings=tuple(warnings),
         )

@@ -118,7 +118,7 @@ class Postings:
     def values(self, name: str, refs: U32s | None) -> list[str]:
         """Values that the label has in visible series, or in `refs`."""
         with self._lock:
-            number = self._tables.find(_field(name))
+            number = self._tables.find(name_field(name))
             if number < 0:
                 return []
             if refs is None:
@@ -145,7 +145,7 @@ class Postings:
         """Conditions on labels that exist; None if no series can fulfil them all."""
         conditions = {}
         for matcher in matchers:
-            name = self._tables.find(_field(matcher.name))
+            name = self._tables.find(name_field(matcher.name))
             if name < 0:
                 if not matcher.matches_empty:
                     return None
@@ -166,7 +166,7 @@ class Postings:
         literals = [matcher.value.encode()]
         if pattern is not None and pattern.literals is not None:
             literals = list(pattern.literals)
-        field = _field(matcher.name)
+        field = name_field(matcher.name)
         pairs = [
             self._tables.find(field + len(value).to_bytes(LENGTH_BYTES, "little") + value)
             for value in literals
@@ -245,7 +245,7 @@ class Postings:
         return living
 
 
-def _field(text: str) -> bytes:
+def name_field(text: str) -> bytes:
     encoded = text.encode()
     # A name too long for its length field is no series' label; it finds nothing.
     return min(len(encoded), 0xFFFF).to_bytes(LENGTH_BYTES, "little") + encoded

@@ -14,17 +14,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from tsdb.batch import I64s, U8s, U32s
+from tsdb.index.kernels import NAME
+from tsdb.index.kernels import groups as group_kernels
 from tsdb.index.kernels import rows as row_kernels
 from tsdb.index.kernels import tables as table_kernels
 from tsdb.index.labels import LENGTH_BYTES, Labels
 from tsdb.index.matchers import Matcher, Op
-from tsdb.index.postings import Postings
+from tsdb.index.postings import Postings, name_field
 from tsdb.index.tables import Tables
 
+BY_KEY = -1  # sort_rows: the order of canonical keys
 STRINGS_KEPT = 1 << 16  # decoded labels, shared by the Labels that hold them
 
 
@@ -33,6 +37,7 @@ class Reader:
 
     def __init__(self, tables: Tables, lock: threading.Lock) -> None:
         self._tables = tables
+        self._lock = lock
         self._postings = Postings(tables, lock)
         self._strings: dict[int, tuple[str, str]] = {}
 
@@ -57,6 +62,42 @@ class Reader:
                 text = strings[pair] = self._decoded(pair)
             pairs.append(text)
         return Labels.of_sorted(pairs)
+
+    def labels_of_all(self, refs: U32s, *, without: str = "") -> list[Labels]:
+        """Label sets of many series, one label left out: a quarter of the time of `labels`."""
+        _, row_start, row_count, row_pairs = self._tables.keys
+        refs = self._known(refs)
+        sizes = row_count[refs].astype(np.int64)
+        ends = np.cumsum(sizes)
+        places = np.repeat(row_start[refs] - (ends - sizes), sizes) + np.arange(sizes.sum())
+        pairs = row_pairs[places]
+        if without:
+            kept = self._tables.pairs[1][pairs, NAME] != self._name(without)
+            ends = np.concatenate(([0], np.cumsum(kept)))[ends]
+            pairs = pairs[kept]
+        texts = list(map(self._texts(np.unique(pairs)).__getitem__, pairs.tolist()))
+        borders = [0, *ends.tolist()]
+        return [Labels.of_sorted(texts[start:end]) for start, end in pairwise(borders)]
+
+    def grouped(self, refs: U32s, names: Sequence[str], *, without: bool) -> tuple[I64s, I64s]:
+        """Series that agree in these labels, or in all others: numbers of groups, their firsts.
+
+        Groups are numbered in the order in which their first series comes; a label that is
+        missing agrees with one that is missing.
+        """
+        refs = self._known(refs)
+        known = np.array([i for i in map(self._name, names) if i], np.int64)
+        slots = np.zeros(1 << (refs.size * 2).bit_length(), np.uint32)
+        groups, firsts = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
+        tables = self._tables
+        count = group_kernels.group_rows(
+            *(tables.keys, tables.pairs, refs, known, int(not without), slots, groups, firsts)
+        )
+        return groups, firsts[:count]
+
+    def text_order(self, refs: U32s, *, without: str = "") -> I64s:
+        """Places of `refs` by names and values as text, one label left out: PromQL's order."""
+        return self._order(refs, self._name(without) if without else 0)
 
     def sort_refs(self, refs: U32s) -> U32s:
         """`refs` in the order of their canonical keys: the order of answers."""
@@ -86,11 +127,24 @@ class Reader:
         """Values of a label, or of those that the given series have; sorted."""
         return self._postings.values(name, None if refs is None else self._known(refs))
 
-    def _order(self, refs: U32s) -> I64s:
+    def _order(self, refs: U32s, without: int = BY_KEY) -> I64s:
         order, spare = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
         tables = self._tables
-        row_kernels.sort_rows(tables.keys, tables.pairs, self._known(refs), order, spare)
+        row_kernels.sort_rows(tables.keys, tables.pairs, self._known(refs), without, order, spare)
         return order
+
+    def _name(self, name: str) -> int:
+        """Id of a label's name; 0, which no name has, if there is none."""
+        with self._lock:
+            return max(0, self._tables.find(name_field(name)))
+
+    def _texts(self, pairs: U32s) -> dict[int, tuple[str, str]]:
+        """Name and value of each pair."""
+        strings = self._strings
+        found = {pair: strings.get(pair) or self._decoded(pair) for pair in pairs.tolist()}
+        if len(strings) + len(found) <= STRINGS_KEPT:
+            strings.update(found)
+        return found
 
     def _known(self, refs: U32s) -> U32s:
         """`refs` as kernels take them; kernels do not look for the end of an array."""

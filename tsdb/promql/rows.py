@@ -82,6 +82,11 @@ class Rows:
             raise QueryFailed(SAME_LABELS)
         return self
 
+    def order(self) -> I64s:
+        """Rows sorted by names and values of their labels, as Prometheus orders a matrix."""
+        pairs = [list(labels.items()) for labels in self.labels()]
+        return np.array(sorted(range(len(pairs)), key=pairs.__getitem__), np.int64)
+
     def grouped(self, names: Sequence[str], *, without: bool) -> tuple[I64s, list[Labels]]:
         """For each row the number of its group, and each group's labels.
 

@@ -18,6 +18,7 @@ from tsdb.batch import Columns, F64s, I64s
 from tsdb.index.matchers import Matcher
 from tsdb.promql import blocks
 from tsdb.promql.ast import Anchor, InstantSelector, RangeSelector, Subquery
+from tsdb.promql.known_rows import KnownRows
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, Windows
 
@@ -122,7 +123,8 @@ def _read(
     evaluation: Evaluation, matchers: Sequence[Matcher], start: int, end: int
 ) -> tuple[Rows, Columns]:
     found = evaluation.read(matchers, start, end)
-    return Rows(found.labels()), _in_milliseconds(found.columns(), found.resolution.ticks_per_s)
+    rows = Rows(found.labels()) if found.named_by is None else KnownRows(found.named_by, found.refs)
+    return rows, _in_milliseconds(found.columns(), found.resolution.ticks_per_s)
 
 
 def _in_milliseconds(columns: Columns, ticks_per_s: int) -> Columns:

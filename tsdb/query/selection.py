@@ -22,6 +22,7 @@ from tsdb.batch import Columns, F64s, I64s, U32s
 if TYPE_CHECKING:
     from tsdb.codec.resolution import Resolution
     from tsdb.index.labels import Labels
+    from tsdb.index.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Selection(Sequence[Series]):
         labels_of: Callable[[int], Labels],
         resolution: Resolution,
         warnings: tuple[str, ...] = (),
+        named_by: Reader | None = None,
     ) -> None:
         assert refs.size == columns.runs
         columns.timestamps.setflags(write=False)
@@ -61,6 +63,7 @@ class Selection(Sequence[Series]):
         self.refs = refs
         self.resolution = resolution
         self.warnings = warnings
+        self.named_by = named_by  # the index whose refs these are, if they are
         self._columns = columns
         self._labels_of = labels_of
 
@@ -73,6 +76,8 @@ class Selection(Sequence[Series]):
         return self._columns
 
     def labels(self) -> list[Labels]:
+        if self.named_by is not None:
+            return self.named_by.labels_of_all(self.refs)
         return [self._labels_of(int(ref)) for ref in self.refs]
 
     def __len__(self) -> int:

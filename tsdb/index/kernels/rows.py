@@ -180,15 +180,45 @@ def copy_keys(keys, pairs, refs, offsets, out):
 
 
 @inlined
-def precedes(keys, pairs, a, b):
-    """The key of ref a sorts before that of ref b, or they are equal."""
+def order_text(records, text, x, y):
+    """-1, 0 or 1: labels x and y by name, then by value, as the text that people read."""
+    at_x = np.int64(records[x, AT]) * TEXT_UNIT
+    at_y = np.int64(records[y, AT]) * TEXT_UNIT
+    size_x = np.int64(text[at_x]) | (np.int64(text[at_x + 1]) << 8)
+    size_y = np.int64(text[at_y]) | (np.int64(text[at_y + 1]) << 8)
+    if records[x, NAME] != records[y, NAME]:
+        return order_bytes(text, at_x + 2, size_x, text, at_y + 2, size_y)
+    return order_bytes(
+        text,
+        at_x + size_x + 4,
+        np.int64(records[x, SIZE]) - size_x - 4,
+        text,
+        at_y + size_y + 4,
+        np.int64(records[y, SIZE]) - size_y - 4,
+    )
+
+
+@inlined
+def precedes(keys, pairs, a, b, without):
+    """Series a sorts before b, or they are equal; by key, or by text if a name is left out.
+
+    `without` is the name's id: 0, which no name has, leaves none out; -1 means by key.
+    """
     _, row_start, row_count, row_pairs = keys
     _, records, text = pairs
-    row_a = np.int64(row_start[a])
-    row_b = np.int64(row_start[b])
-    for k in range(min(row_count[a], row_count[b])):
-        x = row_pairs[row_a + k]
-        y = row_pairs[row_b + k]
+    i, k = np.int64(row_start[a]), np.int64(row_start[b])
+    stop_a, stop_b = i + np.int64(row_count[a]), k + np.int64(row_count[b])
+    while True:
+        while i < stop_a and np.int64(records[row_pairs[i], NAME]) == without:
+            i += 1
+        while k < stop_b and np.int64(records[row_pairs[k], NAME]) == without:
+            k += 1
+        if i == stop_a or k == stop_b:
+            return i == stop_a
+        x = row_pairs[i]
+        y = row_pairs[k]
+        if x != y and without >= 0:
+            return order_text(records, text, x, y) <= 0
         if x != y:
             return (
                 order_bytes(
@@ -201,12 +231,16 @@ def precedes(keys, pairs, a, b):
                 )
                 <= 0
             )
-    return row_count[a] <= row_count[b]
+        i += 1
+        k += 1
 
 
-@kernel(f"void({KEYS}, {PAIRS}, {U32S_IN}, i8[::1], i8[::1])")
-def sort_rows(keys, pairs, refs, order, spare):
-    """Fill `order` with the places of `refs` sorted by key; stable. `spare` is as long."""
+@kernel(f"void({KEYS}, {PAIRS}, {U32S_IN}, i8, i8[::1], i8[::1])")
+def sort_rows(keys, pairs, refs, without, order, spare):
+    """Fill `order` with the places of `refs` sorted; stable. `spare` is as long.
+
+    By key (`without` -1), or by names and values as text without the label `without`, if not 0.
+    """
     count = refs.size
     for i in range(count):
         order[i] = i
@@ -215,7 +249,7 @@ def sort_rows(keys, pairs, refs, order, spare):
         for i in range(base + 1, min(base + 8, count)):
             item = order[i]
             k = i
-            while k > base and not precedes(keys, pairs, refs[order[k - 1]], refs[item]):
+            while k > base and not precedes(keys, pairs, refs[order[k - 1]], refs[item], without):
                 order[k] = order[k - 1]
                 k -= 1
             order[k] = item
@@ -229,7 +263,7 @@ def sort_rows(keys, pairs, refs, order, spare):
             i, k = base, middle
             for place in range(base, stop):
                 if i < middle and (
-                    k >= stop or precedes(keys, pairs, refs[source[i]], refs[source[k]])
+                    k >= stop or precedes(keys, pairs, refs[source[i]], refs[source[k]], without)
                 ):
                     target[place] = source[i]
                     i += 1
