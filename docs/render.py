@@ -40,14 +40,25 @@ def cli() -> str:
         "instead.\n\n",
         "| command | what it does |\n|---|---|\n",
     ]
-    commands = {name: c for name, c in root.commands.items() if not c.hidden}
+    commands = dict(_commands(root))
     for name, command in commands.items():
-        parts.append(f"| [`{name}`](#silverback-{name}) | {_first_sentence(command.help)} |\n")
+        parts.append(
+            f"| [`{name}`](#silverback-{name.replace(' ', '-')}) | {_first_sentence(command.help)} |\n"
+        )
     parts.append("\n")
     for name, command in commands.items():
         parts += _command(name, command)
     parts += ["## Exit codes\n\n", *_exit_codes()]
     return "".join(parts)
+
+
+def _commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands by name; of a family (`silverback rules check`) its members."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{above}{name} ")
+        elif not command.hidden:
+            yield f"{above}{name}", command
 
 
 def _command(name: str, command: Any) -> Iterator[str]:
