@@ -42,9 +42,8 @@ def cli() -> str:
     ]
     commands = dict(_commands(root))
     for name, command in commands.items():
-        parts.append(
-            f"| [`{name}`](#silverback-{name.replace(' ', '-')}) | {_first_sentence(command.help)} |\n"
-        )
+        place = name.replace(" ", "-")
+        parts.append(f"| [`{name}`](#silverback-{place}) | {_first_sentence(command.help)} |\n")
     parts.append("\n")
     for name, command in commands.items():
         parts += _command(name, command)
