@@ -16,9 +16,9 @@ Price: 6 µs for ten labels; paid once a series, not once a point.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping
 from itertools import pairwise
-from typing import NoReturn
+from typing import NoReturn, TypeVar, overload
 
 from tsdb import limits
 from tsdb.errors import CorruptionError, InvalidInput, LimitExceeded
@@ -27,6 +27,7 @@ from tsdb.index.quoting import is_label_name, is_metric_name, quote, shown
 __all__ = ["METRIC_NAME", "Labels", "canonical", "canonical_pairs", "check", "parse"]
 
 METRIC_NAME = "__name__"
+Default = TypeVar("Default")
 LENGTH_BYTES = 2  # u16le before each name and each value
 
 
@@ -45,10 +46,13 @@ class Labels(Mapping[str, str]):
         self._hash: int | None = None
 
     @classmethod
-    def of_sorted(cls, pairs: Iterable[tuple[str, str]]) -> Labels:
-        """Of pairs that come from a canonical key: sorted, unique, no empty value."""
+    def of_sorted(cls, pairs: dict[str, str] | Iterable[tuple[str, str]]) -> Labels:
+        """Of pairs that come from a canonical key: sorted, unique, no empty value.
+
+        A dict is kept as it is, so it must be the caller's to give.
+        """
         self = cls.__new__(cls)
-        self._items = dict(pairs)
+        self._items = pairs if isinstance(pairs, dict) else dict(pairs)
         self._hash = None
         return self
 
@@ -65,6 +69,40 @@ class Labels(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    # What Mapping would do through __iter__ and __getitem__, a label at a time.
+    def items(self) -> ItemsView[str, str]:
+        return self._items.items()
+
+    @overload
+    def get(self, name: str, /) -> str | None: ...
+    @overload
+    def get(self, name: str, /, default: str | Default) -> str | Default: ...
+    def get(self, name: str, /, default: str | Default | None = None) -> str | Default | None:
+        return self._items.get(name, default)
+
+    def without(self, names: Iterable[str]) -> Labels:
+        """All labels but those named."""
+        kept = self._items.copy()
+        for name in names:
+            kept.pop(name, None)
+        return Labels.of_sorted(kept)
+
+    def only(self, names: Iterable[str]) -> Labels:
+        """The labels that are named, where present; `names` are sorted and unique."""
+        items = self._items
+        return Labels.of_sorted({name: items[name] for name in names if name in items})
+
+    def replaced(self, name: str, value: str) -> Labels:
+        """With another value of one label; an empty one takes it away."""
+        items = self._items
+        if items.get(name, "") == value:
+            return self
+        if not value:
+            return self.without((name,))
+        if name in items:
+            return Labels.of_sorted(items | {name: value})
+        return Labels.of_sorted(sorted([*items.items(), (name, value)]))
 
     def __hash__(self) -> int:
         if self._hash is None:

@@ -20,7 +20,7 @@ from tsdb.index.labels import METRIC_NAME, Labels
 from tsdb.index.quoting import is_label_name, quote
 from tsdb.promql.ast import Binary, Cardinality, Matching
 from tsdb.promql.errors import QueryFailed
-from tsdb.promql.rows import Rows, dropped, kept_only
+from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Clash, Vector, contiguous
 
 __all__ = ["SETS", "Pairs", "pairs"]
@@ -41,15 +41,19 @@ class Pairs:
     rows: Rows
     groups: I64s  # of each pair: what both sides have in common
     cardinality: Cardinality
+    distinct: bool  # pairs of different groups have different labels
 
     def result(self, values: F64s, present: Bools) -> Vector:
         """The answer. Raises QueryFailed if a step has a match twice or two equal label sets."""
-        if self.cardinality is Cardinality.ONE_TO_ONE:
-            if _first_clash(self.groups, present) is not None:
-                raise QueryFailed(AMBIGUOUS)
-        else:
+        one_to_one = self.cardinality is Cardinality.ONE_TO_ONE
+        if one_to_one and _first_clash(self.groups, present) is not None:
+            raise QueryFailed(AMBIGUOUS)
+        answer = Vector(self.rows, values, present)
+        if self.distinct and np.unique(self.groups).size == self.groups.size:
+            return answer
+        if not one_to_one:
             self._check_unique(present)
-        return Vector(self.rows, values, present).merged()
+        return answer.merged()
 
     def _check_unique(self, present: Bools) -> None:
         twins = self.rows.twins()
@@ -68,14 +72,31 @@ def pairs(node: Binary, left: Vector, right: Vector) -> Pairs:
     in_many, in_one, labels = _common_groups(how, many.rows, one.rows)
     one, in_one = _unique(how, one, in_one, labels, _living(many), swapped=swapped)
     rows_many, rows_one = _meetings(in_many, in_one, len(labels))
-    many, one = many.taken(rows_many), one.taken(rows_one)
+    many, one = _taken(many, rows_many), _taken(one, rows_one)
+    groups = in_many[rows_many]
+    # Arithmetic of one to one keeps just what both sides have in common, unless it is the name.
+    common = how.cardinality is Cardinality.ONE_TO_ONE and _drops_name(node)
     return Pairs(
         left=one if swapped else many,
         right=many if swapped else one,
-        rows=_result_rows(node, many.rows, one.rows),
-        groups=in_many[rows_many],
+        rows=(
+            Rows([labels[group].without((METRIC_NAME,)) for group in groups.tolist()])
+            if common
+            else _result_rows(node, many.rows, one.rows)
+        ),
+        groups=groups,
         cardinality=how.cardinality,
+        distinct=common and METRIC_NAME not in how.labels,
     )
+
+
+def _drops_name(node: Binary) -> bool:
+    return node.returns_bool or node.operator in NAMELESS
+
+
+def _taken(vector: Vector, rows: I64s) -> Vector:
+    same = rows.size == len(vector.rows) and bool((np.diff(rows, prepend=-1) == 1).all())
+    return vector if same else vector.taken(rows)
 
 
 def _living(vector: Vector) -> Bools:
@@ -86,6 +107,8 @@ def _living(vector: Vector) -> Bools:
 def _common_groups(how: Matching, many: Rows, one: Rows) -> tuple[I64s, I64s, list[Labels]]:
     """Numbers of what rows of both sides have in common, and its labels by number."""
     in_many, labels = many.grouped(how.labels, without=not how.on)
+    if one is many:
+        return in_many, in_many, labels
     in_one, others = one.grouped(how.labels, without=not how.on)
     numbers = {each: number for number, each in enumerate(labels)}
     renumbered = [numbers.setdefault(each, len(numbers)) for each in others]
@@ -143,12 +166,12 @@ def _result_rows(node: Binary, many: Rows, one: Rows) -> Rows:
     """What each pair is called: after the many side, with what `include` takes from the other."""
     how = node.matching
     one_to_one = how.cardinality is Cardinality.ONE_TO_ONE
-    gone = {METRIC_NAME} if node.returns_bool or node.operator in NAMELESS else set()
     if one_to_one and how.on:
-        kept = [name for name in how.labels if name not in gone]
-        return many.renamed(lambda labels: kept_only(labels, kept))
+        kept = sorted(set(how.labels))
+        return many.renamed(lambda labels: labels.only(kept))
+    gone = {METRIC_NAME} if _drops_name(node) else set()
     gone |= set(how.labels) if one_to_one else set()
-    rows = many.renamed(lambda labels: dropped(labels, gone)) if gone else many
+    rows = many.renamed(lambda labels: labels.without(gone)) if gone else many
     # Arithmetic may take a metric name from the other side, a comparison's 0 and 1 have none.
     include = [name for name in how.include if name != METRIC_NAME or not node.returns_bool]
     if not include:
@@ -162,7 +185,9 @@ def _result_rows(node: Binary, many: Rows, one: Rows) -> Rows:
 
 
 def _including(labels: Labels, other: Labels, names: Sequence[str]) -> Labels:
-    return Labels({**labels, **{name: other.get(name, "") for name in names}})
+    for name in names:
+        labels = labels.replaced(name, other.get(name, ""))
+    return labels
 
 
 def _first_clash(groups: I64s, present: Bools) -> Clash | None:

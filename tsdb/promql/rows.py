@@ -26,13 +26,12 @@ EMPTY = Labels()
 
 def kept_only(labels: Labels, names: Iterable[str]) -> Labels:
     """The labels that are named, where present."""
-    return Labels.of_sorted((n, labels[n]) for n in sorted(set(names)) if n in labels)
+    return labels.only(sorted(set(names)))
 
 
 def dropped(labels: Labels, names: Iterable[str]) -> Labels:
     """All labels but those named."""
-    gone = frozenset(names)
-    return Labels.of_sorted(pair for pair in labels.items() if pair[0] not in gone)
+    return labels.without(names)
 
 
 class Rows:

@@ -168,3 +168,18 @@ def test_labels_are_a_mapping_in_name_order(labels: dict[str, str]) -> None:
 )
 def test_text_form(labels: dict[str, str], text: str) -> None:
     assert str(Labels(labels)) == text
+
+
+@given(label_sets, st.lists(texts, max_size=3), st.sampled_from(["", "x", "y"]))
+def test_changed_labels_are_as_if_made_anew(
+    labels: dict[str, str], names: list[str], value: str
+) -> None:
+    made = Labels(labels)
+    names = [*names, min(labels)]
+
+    assert made.without(names) == Labels({n: v for n, v in labels.items() if n not in names})
+    assert made.only(sorted(set(names))) == Labels({n: v for n, v in labels.items() if n in names})
+    for name in names:
+        changed = made.replaced(name, value)
+        assert list(changed.items()) == list(Labels({**labels, name: value}).items())
+    assert made == Labels(labels)

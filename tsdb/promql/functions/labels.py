@@ -44,7 +44,7 @@ def _replaced(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 
     def changed(labels: Labels) -> Labels:
         text = text_for(labels.get(source, ""))
-        return labels if text is None else Labels({**labels, destination: text})
+        return labels if text is None else labels.replaced(destination, text)
 
     return _relabelled(evaluation.vector(call.arguments[0], grid), changed)
 
@@ -57,8 +57,8 @@ def _joined(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     _check_name(destination, what="destination", function="label_join")
 
     def changed(labels: Labels) -> Labels:
-        text = separator.join(labels.get(source, "") for source in sources)
-        return Labels({**labels, destination: text})
+        text = separator.join([labels.get(source, "") for source in sources])
+        return labels.replaced(destination, text)
 
     return _relabelled(evaluation.vector(call.arguments[0], grid), changed)
 
