@@ -3,7 +3,8 @@
 in   a Vector, some with scalars besides
 out  a Vector of the same series without metric names
 
-Where C's mathematics and Go's differ in more than the last bits, Go's formula is followed.
+Where C's mathematics and Go's differ in more than the last bits, Go's formula is followed; but
+for `ln` and `log10` of numbers below 2.3e-308, which Go takes for 2.3e-308 on some machines.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _log2(values: F64s) -> F64s:
 
 
 def _log10(values: F64s) -> F64s:
-    return _log2(values) * (math.log(2) / math.log(10))
+    return np.log(values) * (1 / math.log(10))
 
 
 def _sign(values: F64s) -> F64s:

@@ -62,11 +62,10 @@ def test_each_function_is_the_mathematical_one(name: str, value: float) -> None:
     assert found == pytest.approx(expected, rel=1e-12, abs=3e-16 if "log" in name else 0)
 
 
-def test_logarithms_as_go_rounds_them() -> None:
+def test_logarithms_of_powers_of_two_are_exact() -> None:
     assert arithmetic.MAPPED["log2"](2.0 ** np.arange(-1000, 1000)).tolist() == list(
         range(-1000, 1000)
     )
-    assert arithmetic.MAPPED["log10"](np.array([1000.0]))[0] == 2.9999999999999996
 
 
 @pytest.mark.parametrize(
