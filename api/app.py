@@ -40,6 +40,7 @@ from api.routes import (
     kv,
     metadata,
     opentsdb,
+    promql,
     pushgateway,
     remote_write,
     rules,
@@ -58,6 +59,7 @@ DESCRIPTION = (
     "Errors are JSON with `status`, `errorType` and `error`, which names the culprit. Every answer "
     "carries `X-Request-Id`, yours if you sent one."
 )
+PREFIX = b"/prometheus"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -91,6 +93,7 @@ class Application:
 
     async def _respond(self, exchange: Exchange) -> None:
         scope = exchange.scope
+        _strip_prefix(scope)
         method, path = scope["method"], scope["raw_path"]
         self._node.door.check(method, exchange.headers)
         if self._node.guard is not None:
@@ -136,6 +139,13 @@ class Application:
             LOG.info("request", status=status, took_ms=took_ms, **_facts(exchange))
 
 
+def _strip_prefix(scope: Scope) -> None:
+    """Data sources that expect Prometheus at a path of that name find it there."""
+    if scope["raw_path"].startswith(PREFIX + b"/"):
+        scope["raw_path"] = scope["raw_path"][len(PREFIX) :]
+        scope["path"] = scope["path"].removeprefix(PREFIX.decode())
+
+
 def declared(node: Node, metrics: Metrics) -> FastAPI:
     """All routes, declared."""
     app = FastAPI(
@@ -161,6 +171,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         rules,
         targets,
         metadata,
+        promql,
     ):
         routes.declare(app, node)
     health.declare(app, node, metrics)

@@ -15,10 +15,13 @@ traceback, a path or a version; the request id leads to the log line that has th
     413  too_large       a body passes a bound                   send less at once
     415  unsupported     a body in a form we do not know       send another form
     422  limit           a question passes a bound               ask for less
+    422  execution       the points do not allow the query
     429  limit, busy     new series refused; the queue is full;  retry later
                          too many failed logins
     500  internal        our bug
     500  corruption      stored bytes contradict themselves
+    503  timeout         a query took too long
+    503  canceled        a query was stopped, by an operator or because its client went away
     503  unavailable     starting, closing, disk full, too busy  retry later
     503  storage_failed  the outcome of the write is unknown     retry later: it is safe
 """
@@ -40,12 +43,15 @@ from tsdb.errors import (
     TSDBError,
     Unavailable,
 )
+from tsdb.promql.errors import QueryFailed
 
 __all__ = [
     "Forbidden",
     "NotAcceptable",
     "NotAllowed",
     "NotFound",
+    "QueryCanceled",
+    "QueryTimedOut",
     "Refusal",
     "TooManyLogins",
     "Unauthorized",
@@ -61,6 +67,7 @@ TOO_LARGE = {
     "BODY_BYTES_MAX",
     "BODY_ENCODED_BYTES_MAX",
     "BODY_RATIO_MAX",
+    "FORM_BYTES_MAX",
     "LINE_BYTES_MAX",
     "LINES_REFUSED_MAX",
     "POINTS_PER_REQUEST_MAX",
@@ -71,7 +78,12 @@ WRONG = {
     "LABEL_NAME_BYTES_MAX",
     "LABEL_VALUE_BYTES_MAX",
     "MATCHERS_PER_SELECTOR_MAX",
+    "QUERY_BYTES_MAX",
+    "QUERY_DEPTH_MAX",
+    "QUERY_OPERATORS_MAX",
+    "QUERY_STEPS_MAX",
     "QUERY_STRING_BYTES_MAX",
+    "QUERY_TOKENS_MAX",
     "REGEX_BYTES_MAX",
     "SELECTOR_BYTES_MAX",
     "SERIES_KEY_BYTES_MAX",
@@ -123,6 +135,14 @@ class TooManyLogins(LimitExceeded):
         self.retry_after_s = retry_after_s
 
 
+class QueryTimedOut(TSDBError):
+    """A query took longer than it may."""
+
+
+class QueryCanceled(TSDBError):
+    """A query was stopped: its client went away, or an operator wanted it."""
+
+
 @dataclass(slots=True)
 class Refusal:
     """One error as it goes to a client."""
@@ -164,8 +184,14 @@ def refusal(error: TSDBError) -> Refusal:
             return Refusal(415, "unsupported", message)
         case Forbidden():
             return Refusal(403, "forbidden", message)
+        case QueryFailed():
+            return Refusal(422, "execution", message)
         case InvalidInput():
             return Refusal(400, "bad_data", message)
+        case QueryTimedOut():
+            return Refusal(503, "timeout", message)
+        case QueryCanceled():
+            return Refusal(503, "canceled", message)
         case Unavailable():
             return _unavailable(error)
         case StorageFailed():

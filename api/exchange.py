@@ -120,7 +120,7 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": answer.body})
             return
         assert pull is not None
-        gone = asyncio.ensure_future(self._wait_gone())
+        gone = asyncio.ensure_future(self.gone())
         try:
             piece: bytes | None = answer.body
             while piece is not None:
@@ -148,6 +148,7 @@ class Exchange:
         self.started, self.status = True, answer.status
         return True
 
-    async def _wait_gone(self) -> None:
+    async def gone(self) -> None:
+        """Returns when the client has gone; the body is read already."""
         while (await self._receive())["type"] != "http.disconnect":
             pass

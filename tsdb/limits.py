@@ -183,6 +183,12 @@ QUERY_STEPS_MAX = 11_000
 """Steps of a range query, as in Prometheus: more than any screen has columns."""
 QUERY_CELLS_MAX = 50_000_000
 """Values of one matrix of series by steps: 450 MB with their presence."""
+QUERY_TIMEOUT_S = 120
+"""A PromQL query that takes longer is stopped, as in Prometheus; `timeout=` may ask for less."""
+SLOW_QUERY_S = 2
+"""A PromQL query that takes longer is logged with its text."""
+FORM_BYTES_MAX = 256 * KIB
+"""A form with a query of QUERY_BYTES_MAX in it, however it is escaped."""
 INFLUXQL_POINTS_MAX = 1_000_000
 """Points one InfluxQL SELECT may read: its rows are Python objects, about 300 B a point."""
 SELECTOR_BYTES_MAX = 16 * KIB

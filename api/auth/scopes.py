@@ -21,6 +21,7 @@ _CREATE = re.compile(
     r"\s*CREATE\s+DATABASE\s+(\"[^\";]*\"|[\w-]+)\s*;?\s*", re.IGNORECASE | re.ASCII
 )
 ADMIN_PREFIX = b"/api/v1/admin/"
+ACTIVE_QUERIES_PREFIX = b"/api/v1/status/active_queries/"
 # Load balancers and senders ask these before they have credentials; the answers hold no data.
 OPEN_PATHS = frozenset(
     {
@@ -40,6 +41,8 @@ EXACT: dict[tuple[str, bytes], int] = {
     ("POST", b"/api/suggest"): READ,  # OpenTSDB
     ("POST", b"/api/v2/query"): READ,  # InfluxDB 2: is told that Flux is not spoken
     ("POST", b"/query"): READ,  # InfluxDB 1, but see _creates
+    ("POST", b"/api/v1/query"): READ,
+    ("POST", b"/api/v1/query_range"): READ,
 }
 
 
@@ -49,6 +52,8 @@ def rule_of(method: str, raw_path: bytes) -> int | None:
     if exact is not None:
         return exact
     if raw_path.startswith(ADMIN_PREFIX):
+        return ADMIN
+    if method == "DELETE" and raw_path.startswith(ACTIVE_QUERIES_PREFIX):
         return ADMIN
     if method in ("GET", "HEAD"):
         return OPEN if raw_path in OPEN_PATHS else READ

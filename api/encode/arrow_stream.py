@@ -15,7 +15,7 @@ format 1.5, "IPC Streaming Format"). Writing those few tables here costs less th
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,7 @@ from tsdb.codec.resolution import Resolution
 if TYPE_CHECKING:
     from tsdb.query.selection import Selection
 
-__all__ = ["MEDIA_TYPE", "stream"]
+__all__ = ["MEDIA_TYPE", "stream", "stream_of"]
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 BATCH_POINTS = 1 << 16
@@ -44,10 +44,15 @@ _DICTIONARY_ID = 0
 
 def stream(selection: Selection) -> Iterator[bytes]:
     """The stream in pieces of at most BATCH_POINTS points."""
-    texts = [orjson.dumps(dict(labels)) for labels in selection.labels()]
-    yield _message(_SCHEMA, _schema(selection.resolution), [])
-    yield _dictionary(texts)
-    columns = selection.columns()
+    return stream_of(selection.labels(), selection.columns(), selection.resolution)
+
+
+def stream_of(
+    labels: Iterable[Mapping[str, str]], columns: Columns, resolution: Resolution
+) -> Iterator[bytes]:
+    """The same of any runs with a label set each."""
+    yield _message(_SCHEMA, _schema(resolution), [])
+    yield _dictionary([orjson.dumps(dict(each)) for each in labels])
     for at in range(0, columns.points, BATCH_POINTS):
         yield _points(columns, at, min(at + BATCH_POINTS, columns.points))
     yield _END

@@ -346,3 +346,49 @@ def write_runs(
         point = 0
     state[0], state[1] = run, point
     return p
+
+
+@kernel(
+    types.int64(
+        types.Array(types.uint64, 2, "C", readonly=True),
+        types.Array(types.boolean, 2, "C", readonly=True),
+        _BYTES, _INT64S, _BYTES, _INT64S, _BYTES, _OUT_INT64S, _OUT_BYTES,
+    )
+)  # fmt: skip
+def write_matrix(values, present, heads, head_ends, stamps, stamp_ends, tail, state, out):
+    """Rows of a matrix as text from row state[0], step state[1] on; returns the size of the text.
+
+    A row is head (stamp value "] , ...) tail, of the steps where it has a value. Stamps are texts
+    too: all rows share them. state[2] says whether the row under way has a point already.
+    heads, stamps and tail are followed by SLACK_BYTES more.
+    """
+    row, step, some = state[0], state[1], state[2]
+    steps = values.shape[1]
+    p = 0
+    while row < values.shape[0]:
+        head, head_end = head_ends[row], head_ends[row + 1]
+        tail_size = tail.size - SLACK_BYTES
+        room = tail_size + SLACK_BYTES + 2 * POINT_BYTES_MAX
+        if p + head_end - head + room > out.size:
+            break
+        if step == 0:
+            p = put_bytes(out, p, heads, head, head_end)
+            some = 0
+        while step < steps and p + room <= out.size:
+            if present[row, step]:
+                if some:
+                    store8(out, p, U(44))
+                    p += 1
+                some = 1
+                p = put_bytes(out, p, stamps, stamp_ends[step], stamp_ends[step + 1])
+                p = put_float(out, p, values[row, step], TEXT)
+                store16(out, p, U(0x5D22))  # "]
+                p += 2
+            step += 1
+        if step < steps:
+            break
+        p = put_bytes(out, p, tail, 0, tail_size)
+        row += 1
+        step = 0
+    state[0], state[1], state[2] = row, step, some
+    return p

@@ -37,10 +37,11 @@ class Source:
     points_max: int = limits.POINTS_PER_SELECT_MAX
     check: Callable[[], None] = lambda: None
 
-    def evaluation(self, grid: Grid) -> Evaluation:
+    def evaluation(self, grid: Grid, end: int | None = None) -> Evaluation:
         return Evaluation(
             self.select,
             grid,
+            end=end,
             ticks_per_s=self.ticks_per_s,
             lookback_ms=self.lookback_ms,
             points_max=self.points_max,
@@ -87,7 +88,7 @@ def over_range(source: Source, text: str, start: int, end: int, step: int) -> An
             "zero or negative query resolution step widths are not accepted. Try a positive integer"
         )
     grid = Grid(start, step, (end - start) // step + 1)
-    if grid.count > limits.QUERY_STEPS_MAX:
+    if grid.count - 1 > limits.QUERY_STEPS_MAX:
         raise LimitExceeded(
             f"{grid.count:,} steps: exceeded maximum resolution of {limits.QUERY_STEPS_MAX:,} "
             "points per timeseries. Try decreasing the query resolution (?step=XX)",
@@ -96,10 +97,10 @@ def over_range(source: Source, text: str, start: int, end: int, step: int) -> An
         )
     if ast.type_of(node) not in {Type.SCALAR, Type.VECTOR}:
         raise InvalidInput(
-            f'invalid expression type "{_spoken(ast.type_of(node))}" for range query, '
-            "must be Scalar or instant Vector"
+            f'invalid parameter "query": invalid expression type "{_spoken(ast.type_of(node))}" '
+            "for range query, must be Scalar or instant Vector"
         )
-    evaluation = source.evaluation(grid)
+    evaluation = source.evaluation(grid, end)
     value = evaluation.run(node)
     if isinstance(value, Scalar):
         value = _as_row(value)

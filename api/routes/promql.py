@@ -1,0 +1,229 @@
+"""PromQL over HTTP, as Prometheus 3.5 answers it.
+
+GET, POST /api/v1/query          at one moment
+GET, POST /api/v1/query_range    from start to end, every step
+GET /api/v1/status/active_queries          what is being computed
+DELETE /api/v1/status/active_queries/{id}  stop one
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from api import pieces
+from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
+from api.node import Node
+from api.routes import promql_examples as examples
+from api.routes.promql_form import Form, form_of
+from api.running import Queries, Running
+from api.work import Reply
+from tsdb import limits
+from tsdb.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from tsdb.database.database import Database
+    from tsdb.index.matchers import Matcher
+    from tsdb.promql import query as promql
+    from tsdb.query.selection import Selection
+
+__all__ = ["Asking", "declare"]
+
+JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
+MEDIA = (JSON, ARROW)
+
+
+class Asking(Response):
+    """A query that a reader computes; it stops when its client goes away."""
+
+    def __init__(self, node: Node, queries: Queries, query: Running, form: Form) -> None:
+        self.background = None
+        self.status_code = 200
+        self._node, self._queries, self._query, self._form = node, queries, query, form
+        self._database = node.database()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["exchange"]
+        readers = self._node.readers
+        async with readers.caller():
+            self._queries.begin(self._query)
+            try:
+                work = functools.partial(self._computed, exchange)
+                answer = await _unless_gone(exchange, self._query, readers.run(work))
+                await exchange.answer(answer, readers.pull)
+            finally:
+                self._queries.end(self._query)
+
+    def _computed(self, exchange: Exchange) -> Answer:
+        """In a reader's thread."""
+        query, form = self._query, self._form
+        query.evaluated = time.perf_counter()
+        query.check()
+        media = pieces.media_of(exchange.headers.get(b"accept", b""), MEDIA)
+        found, stats = _evaluated(self._database, query, form, self._node.points_max)
+        return pieces.answer_of(
+            _rendered(found, media, form.limit(), stats if form.text("stats") else None),
+            media.encode(),
+            exchange.headers.get(b"accept-encoding", b""),
+        )
+
+
+async def _unless_gone(exchange: Exchange, query: Running, work: Any) -> Answer:
+    """The answer; ClientGone if nobody waits for it any more, once the thread is free."""
+    computing = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(exchange.gone())
+    try:
+        await asyncio.wait({computing, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not computing.done():
+            query.canceled = "its client went away"
+            await asyncio.wait({computing})
+            computing.exception()
+            raise ClientGone
+        answer: Answer = computing.result()
+        return answer
+    finally:
+        gone.cancel()
+
+
+def _evaluated(
+    database: Database, query: Running, form: Form, points_max: int
+) -> tuple[promql.Answer, dict[str, Any]]:
+    """The answer and its statistics. Raises InvalidInput, QueryFailed, LimitExceeded, ..."""
+    from tsdb.promql import query as promql
+    from tsdb.promql.parse import parse
+
+    lookback = form.duration("lookback_delta") if form.text("lookback_delta") else 0
+    source = promql.Source(
+        _counted(database, query),
+        ticks_per_s=database.resolution.ticks_per_s,
+        lookback_ms=int(lookback) if lookback > 0 else limits.LOOKBACK_MS,
+        points_max=points_max,
+        check=query.check,
+    )
+    began = time.perf_counter()
+    parse(query.text)  # is remembered
+    parsed = time.perf_counter()
+    if query.step is None:
+        found = promql.instant(source, query.text, query.start)
+    else:
+        found = promql.over_range(source, query.text, query.start, query.end, query.step)
+    ended = time.perf_counter()
+    assert query.evaluated
+    timings = {
+        "evalTotalTime": ended - began,
+        "resultSortTime": 0,
+        "queryPreparationTime": parsed - began,
+        "innerEvalTime": ended - parsed,
+        "execQueueTime": query.evaluated - query.began,
+        "execTotalTime": ended - query.evaluated,
+    }
+    samples = {"totalQueryableSamples": query.points, "peakSamples": query.points}
+    return found, {"timings": timings, "samples": samples}
+
+
+def _counted(database: Database, query: Running) -> Callable[..., Selection]:
+    """The database's select, which also tells how much was read."""
+
+    def select(
+        matchers: Sequence[Matcher], start: int, end: int, /, *, points_max: int
+    ) -> Selection:
+        found = database.select(matchers, start, end, points_max=points_max)
+        query.points += found.points
+        query.selections += 1
+        return found
+
+    return select
+
+
+def _rendered(
+    found: promql.Answer, media: str, limit: int, stats: Mapping[str, Any] | None
+) -> Iterator[bytes]:
+    from api.encode import promql_arrow, promql_json
+
+    if media == ARROW:
+        return promql_arrow.stream(found, limit=limit)
+    return promql_json.stream(found, limit=limit, stats=stats)
+
+
+def instant_of(node: Node, queries: Queries, exchange: Exchange, form: Form) -> Running:
+    now_ms = _now_ms(node)
+    form.limit()
+    at = form.time("time", now_ms)
+    return _running(queries, exchange, form, (at, at, None))
+
+
+def range_of(queries: Queries, exchange: Exchange, form: Form) -> Running:
+    start, end = form.time("start"), form.time("end")
+    if end < start:
+        raise InvalidInput('invalid parameter "end": end timestamp must not be before start time')
+    step = form.duration("step")
+    if step <= 0:
+        raise InvalidInput(
+            'invalid parameter "step": zero or negative query resolution step widths are not '
+            "accepted. Try a positive integer"
+        )
+    if step < 1:
+        raise InvalidInput('invalid parameter "step": shorter than a millisecond')
+    form.limit()
+    return _running(queries, exchange, form, (start, end, int(step)))
+
+
+def _running(
+    queries: Queries, exchange: Exchange, form: Form, span: tuple[int, int, int | None]
+) -> Running:
+    timeout_s: float = limits.QUERY_TIMEOUT_S
+    if form.text("timeout"):
+        timeout_s = min(timeout_s, form.duration("timeout") / 1000)
+    client = exchange.scope.get("client")
+    return Running(
+        queries.next_id(),
+        form.text("query"),
+        *span,
+        client=client[0] if client else "",
+        request_id=exchange.id.decode(),
+        timeout_s=timeout_s,
+    )
+
+
+def _now_ms(node: Node) -> int:
+    database = node.database()
+    return database.now_ticks() * 1000 // database.resolution.ticks_per_s
+
+
+def declare(app: FastAPI, node: Node) -> None:
+    """The routes as FastAPI knows them."""
+    queries = Queries()
+
+    @app.get("/api/v1/query", **examples.QUERY)
+    @app.post("/api/v1/query", **examples.QUERY_POST)
+    async def query(request: Request) -> Response:
+        exchange: Exchange = request.scope["exchange"]
+        form = await form_of(node, exchange)
+        return Asking(node, queries, instant_of(node, queries, exchange, form), form)
+
+    @app.get("/api/v1/query_range", **examples.QUERY_RANGE)
+    @app.post("/api/v1/query_range", **examples.QUERY_RANGE_POST)
+    async def query_range(request: Request) -> Response:
+        exchange: Exchange = request.scope["exchange"]
+        form = await form_of(node, exchange)
+        return Asking(node, queries, range_of(queries, exchange, form), form)
+
+    @app.get("/api/v1/status/active_queries", **examples.ACTIVE)
+    async def active_queries() -> Response:
+        return _data(queries.shown())
+
+    @app.delete("/api/v1/status/active_queries/{id}", **examples.CANCEL)
+    async def cancel_query(request: Request) -> Response:
+        queries.cancel(request.path_params["id"])
+        return _data({})
+
+
+def _data(found: object) -> Reply:
+    return Reply(Answer(orjson.dumps({"status": "success", "data": found})))

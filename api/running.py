@@ -1,0 +1,112 @@
+"""Queries under way: who asked what, for how long, and how to stop it.
+
+    in   a query as it comes in
+    out  Running: a `check` that the evaluation asks between its nodes; a list for operators
+
+A query ends early when its time is over, when its client has gone, or when an operator says so.
+Counts of points are kept beside, for statistics and the slow-query log.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.errors import NotFound, QueryCanceled, QueryTimedOut
+from api.logs import LOG
+from tsdb import limits
+
+__all__ = ["Queries", "Running"]
+
+LOGGED_BYTES = 4_096  # of a query's text
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """One query. `check` runs in the reader's thread, everything else on the event loop."""
+
+    id: int
+    text: str
+    start: int  # ms
+    end: int
+    step: int | None  # None for an instant
+    client: str
+    request_id: str
+    timeout_s: float
+    since: float = field(default_factory=time.time)
+    began: float = field(default_factory=time.perf_counter)
+    evaluated: float | None = None  # when a thread took it up
+    points: int = 0
+    selections: int = 0
+    canceled: str = ""
+
+    def check(self) -> None:
+        """Raises QueryCanceled or QueryTimedOut, once it has to stop."""
+        if self.canceled:
+            raise QueryCanceled(f"query was canceled in {self._where()}: {self.canceled}")
+        if time.perf_counter() - self.began > self.timeout_s:
+            raise QueryTimedOut(f"query timed out in {self._where()}")
+
+    def _where(self) -> str:
+        return "query execution" if self.evaluated else "query queue"
+
+    def shown(self) -> dict[str, Any]:
+        """For the list of active queries."""
+        return {
+            "id": str(self.id),
+            "query": self.text,
+            "start": self.start / 1000,
+            "end": self.end / 1000,
+            "step": None if self.step is None else self.step / 1000,
+            "client": self.client,
+            "requestId": self.request_id,
+            "since": round(self.since, 3),
+            "seconds": round(time.perf_counter() - self.began, 6),
+            "state": "running" if self.evaluated else "queued",
+            "points": self.points,
+        }
+
+
+class Queries:
+    """One server's. Used on the event loop alone."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._running: dict[int, Running] = {}
+
+    def next_id(self) -> int:
+        return next(self._numbers)
+
+    def begin(self, query: Running) -> None:
+        self._running[query.id] = query
+
+    def end(self, query: Running) -> None:
+        """It is answered; a long one is logged."""
+        self._running.pop(query.id, None)
+        seconds = time.perf_counter() - query.began
+        if seconds >= limits.SLOW_QUERY_S:
+            LOG.info(
+                "slow_query",
+                query=query.text[:LOGGED_BYTES],
+                seconds=round(seconds, 3),
+                points=query.points,
+                start=query.start / 1000,
+                end=query.end / 1000,
+                step=None if query.step is None else query.step / 1000,
+                canceled=query.canceled,
+                client=query.client,
+                request_id=query.request_id,
+            )
+
+    def shown(self) -> list[dict[str, Any]]:
+        """The longest first."""
+        return [query.shown() for query in list(self._running.values())]
+
+    def cancel(self, id_: str) -> None:
+        """Raises NotFound."""
+        query = self._running.get(int(id_)) if id_.isascii() and id_.isdigit() else None
+        if query is None:
+            raise NotFound(f"no active query has the id {id_[:30]!r}")
+        query.canceled = "stopped by an operator"
