@@ -68,12 +68,14 @@ class Evaluation:
         select: selectors.Select,
         grid: Grid,
         *,
+        end: int | None = None,
         ticks_per_s: int = 1000,
         lookback_ms: int = limits.LOOKBACK_MS,
         points_max: int = limits.POINTS_PER_SELECT_MAX,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.grid = grid
+        self.end = grid.end if end is None else end  # as asked; may lie beyond the last step
         self.lookback_ms = lookback_ms
         self.annotations = Annotations()
         self.points = 0
@@ -195,6 +197,7 @@ def _signed(operator: str, value: Value) -> Value:
         return value
     if isinstance(value, Scalar):
         return Scalar(-value.values)
+    value = value.pruned()
     return Vector(value.rows.without_name().distinct(), -value.values, value.present)
 
 

@@ -23,13 +23,21 @@ from tsdb.promql.errors import QueryFailed
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Clash, Vector, contiguous
 
-__all__ = ["SETS", "Pairs", "pairs"]
+__all__ = ["SETS", "Pairs", "Twins", "pairs"]
 
 NAMELESS = frozenset({"+", "-", "*", "/", "%", "^", "atan2"})
 AMBIGUOUS = (
     "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
 )
 NOT_UNIQUE = "multiple matches for labels: grouping labels must ensure unique matches"
+
+
+class Twins(QueryFailed):
+    """The "one" side has a match twice, first at `step`."""
+
+    def __init__(self, message: str, *, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class Pairs:
 
 
 def pairs(node: Binary, left: Vector, right: Vector) -> Pairs:
-    """All rows that match. Raises QueryFailed if the "one" side has a match twice at a step."""
+    """All rows that match. Raises Twins."""
     how = node.matching
     swapped = how.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
@@ -144,10 +152,11 @@ def _refuse_twins(
     group = groups[clash.row]
     earlier = np.flatnonzero((groups == group) & one.present[:, clash.step])[0]
     names = one.rows.labels()
-    raise QueryFailed(
+    raise Twins(
         f"found duplicate series for the match group {_braced(labels[group])} on the {side} "
         f"hand-side of the operation: [{_braced(names[clash.row])}, {_braced(names[earlier])}]"
-        ";many-to-many matching not allowed: matching labels must be unique on one side"
+        ";many-to-many matching not allowed: matching labels must be unique on one side",
+        step=clash.step,
     )
 
 

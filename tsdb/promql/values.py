@@ -105,6 +105,10 @@ class Vector:
     def taken(self, rows: I64s) -> Vector:
         return Vector(self.rows.taken(rows), self.values[rows], self.present[rows])
 
+    def until(self, step: int) -> Vector:
+        """The steps before one."""
+        return Vector(self.rows, self.values[:, :step], self.present[:, :step])
+
     def pruned(self) -> Vector:
         """Without rows that have no value at any step."""
         some = self.present.any(axis=1)

@@ -219,6 +219,26 @@ def test_refusals_name_the_series(ask: Ask) -> None:
     assert issubclass(QueryFailed, InvalidInput)
 
 
+def test_the_first_refused_step_tells_why(ask: Ask) -> None:
+    series = {
+        'l{a="x", i="1"}': [1.0, 1.0],
+        'l{a="x", i="2"}': [1.0, 1.0],
+        'r{a="x", b="1"}': [None, 1.0],
+        'r{a="x", b="2"}': [1.0, 1.0],
+    }
+    with pytest.raises(QueryFailed, match=r"many-to-one matching must be explicit"):
+        ask("l + on (a) r", series)
+    with pytest.raises(QueryFailed, match=r"found duplicate series"):
+        ask("l + on (a) r", {labels: values[1:] for labels, values in series.items()})
+
+
+def test_a_sign_refuses_equal_series_that_have_values(ask: Ask, table: Tabled) -> None:
+    series = {'x{a="1"}': [1.0, None], 'y{a="1"}': [None, 2.0]}
+    assert table(ask('-({a="1"} < 2)', series)) == {'{a="1"}': [-1.0, None]}
+    with pytest.raises(QueryFailed, match="same labelset"):
+        ask('-{a="1"}', series)
+
+
 def test_series_that_take_turns_match_as_one(ask: Ask, table: Tabled) -> None:
     series = {'l{a="x"}': [1.0, 2.0], 'r{b="1"}': [10.0, None], 'r{b="2"}': [None, 20.0]}
     assert table(ask("l + on () r", series)) == {"{}": [11.0, 22.0]}
