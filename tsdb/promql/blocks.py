@@ -4,22 +4,23 @@
     out  all of it done
 
 Kernels release the interpreter's lock and write to rows of their own, so blocks need no lock
-either. The threads are shared by all queries: one large query cannot take more than the machine
-has, and small ones, which would only lose by it, never leave the caller's thread.
+either. The threads are shared by all queries, and a query has only a few blocks waiting at a
+time: a large one neither takes more than the machine has nor lets a small one wait for its end.
+Small ones, which would only lose by it, never leave the caller's thread.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
-from itertools import pairwise
 
 __all__ = ["run"]
 
 WORK_MIN = 100_000  # points and cells worth a thread: about half a millisecond
-BLOCKS_A_THREAD = 4  # so that threads end together though blocks differ
+WAITING_A_THREAD = 2  # blocks of one query at a time
 
 
 @cache
@@ -29,19 +30,33 @@ def _threads() -> ThreadPoolExecutor:
 
 @cache
 def _width() -> int:
-    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    return len(os.sched_getaffinity(0))
 
 
-def run(rows: int, work: int, kernel: Callable[[int, int], None]) -> None:
+def run(
+    rows: int,
+    work: int,
+    kernel: Callable[[int, int], None],
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """`kernel(first, last)` for blocks that cover all rows, each once. Returns when all are done.
 
-    `work` counts what is read and written in all. Raises what the kernel raised.
+    `work` counts what is read and written in all. `check` is asked between blocks and ends the
+    work by raising. Raises what it or the kernel raised; no block runs on after that.
     """
-    blocks = min(rows, work // WORK_MIN, _width() * BLOCKS_A_THREAD)
-    if blocks < 2 or _width() == 1:
-        kernel(0, rows)
+    blocks = max(1, min(rows, work // WORK_MIN))
+    borders = deque((rows * i // blocks, rows * (i + 1) // blocks) for i in range(blocks))
+    if blocks == 1 or _width() == 1:
+        for first, last in borders:
+            kernel(first, last)
+            check()
         return
-    borders = [rows * i // blocks for i in range(blocks + 1)]
-    waiting = [_threads().submit(kernel, first, last) for first, last in pairwise(borders)]
-    for each in waiting:
-        each.result()
+    waiting: deque[Future[None]] = deque()
+    try:
+        while borders or waiting:
+            while borders and len(waiting) < WAITING_A_THREAD * _width():
+                waiting.append(_threads().submit(kernel, *borders.popleft()))
+            waiting.popleft().result()
+            check()
+    finally:
+        wait([each for each in waiting if not each.cancel()])

@@ -82,7 +82,7 @@ class Evaluation:
         self._select = select
         self._ticks_per_s = ticks_per_s
         self._points_max = points_max
-        self._check = check
+        self.check = check
         self._fixed: frozenset[Node] = frozenset()
         self._repeated: frozenset[Node] = frozenset()
         self._known: dict[tuple[Node, Grid], Value] = {}
@@ -99,7 +99,7 @@ class Evaluation:
 
     def value(self, node: Node, grid: Grid) -> Value:
         """What a node is worth at every step of a grid."""
-        self._check()
+        self.check()
         if grid.count > 1 and node in self._fixed:
             return _spread(self.value(node, Grid(grid.start, grid.step, 1)), grid.count)
         known = self._known.get((node, grid)) if node in self._repeated else None
@@ -187,7 +187,7 @@ class Evaluation:
             chain.append(left)
         value = self.value(chain[-1].left, grid)
         for each in reversed(chain):
-            self._check()
+            self.check()
             value = binary.combined(self, each, value, self.value(each.right, grid))
         return value
 

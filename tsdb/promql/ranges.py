@@ -21,7 +21,7 @@ from tsdb.promql.values import Bools, Grid, Vector, Windows
 if TYPE_CHECKING:
     from tsdb.promql.evaluate import Evaluation
 
-__all__ = ["argument", "computed", "nonempty", "windows_of"]
+__all__ = ["argument", "computed", "named", "nameless", "nonempty", "windows_of"]
 
 Kernel = Callable[..., None]
 
@@ -41,13 +41,25 @@ def windows_of(evaluation: Evaluation, call: Call, grid: Grid, at: int = 0) -> W
 
 
 def computed(
-    found: Windows, kernel: Kernel, *extra: Any, keep_name: bool = False, scratch: int = 0
+    evaluation: Evaluation, found: Windows, kernel: Kernel, *extra: Any, scratch: int = 0
 ) -> Vector:
-    """Rows that have a value at some step, without their metric name unless `keep_name`.
+    """Rows that have a value at some step, without their metric name.
 
     `scratch` arrays with room for the longest row go to the kernel after `extra`. Raises
     QueryFailed if two rows have equal label sets.
     """
+    return nameless(named(evaluation, found, kernel, *extra, scratch=scratch))
+
+
+def nameless(vector: Vector) -> Vector:
+    """Without metric names. Raises QueryFailed if two rows are equal then, at whatever steps."""
+    return Vector(vector.rows.without_name().distinct(), vector.values, vector.present)
+
+
+def named(
+    evaluation: Evaluation, found: Windows, kernel: Kernel, *extra: Any, scratch: int = 0
+) -> Vector:
+    """As `computed`, with their metric names."""
     values = np.empty((len(found.rows), found.ends.size), np.float64)
     present = np.empty(values.shape, np.bool_)
     columns = found.columns
@@ -60,15 +72,12 @@ def computed(
             *(*extra, *room, values[first:last], present[first:last]),
         )
 
-    blocks.run(len(found.rows), columns.points + values.size, of_rows)
-    vector = Vector(found.rows, values, present).pruned()
-    if keep_name:
-        return vector
-    return Vector(vector.rows.without_name().distinct(), vector.values, vector.present)
+    blocks.run(len(found.rows), columns.points + values.size, of_rows, evaluation.check)
+    return Vector(found.rows, values, present).pruned()
 
 
 def nonempty(found: Windows) -> Bools:
-    """[rows, steps] whether a window holds any point."""
+    """[rows, steps] whether a window holds any point, for all rows."""
     from tsdb.promql.kernels import over_time as kernels
 
     values = np.empty((len(found.rows), found.ends.size), np.float64)

@@ -55,7 +55,7 @@ def instant(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector
             *(out[first:last], present[first:last]),
         )
 
-    blocks.run(len(rows), columns.points + values.size, of_rows)
+    blocks.run(len(rows), columns.points + values.size, of_rows, evaluation.check)
     return Vector(rows, values, present).pruned()
 
 

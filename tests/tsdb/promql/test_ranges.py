@@ -17,11 +17,14 @@ from hypothesis import strategies as st
 
 from tsdb.batch import Columns
 from tsdb.index.labels import Labels
+from tsdb.index.matchers import Matcher
 from tsdb.promql import blocks, ranges
 from tsdb.promql.errors import QueryFailed
+from tsdb.promql.evaluate import Evaluation
 from tsdb.promql.kernels import over_time, rates, regression
 from tsdb.promql.rows import Rows
-from tsdb.promql.values import Windows
+from tsdb.promql.values import Grid, Windows
+from tsdb.query.selection import Selection
 
 Point: TypeAlias = tuple[int, float]
 
@@ -45,6 +48,13 @@ class Window:
 
 
 Twin: TypeAlias = Callable[[Window], float | None]
+
+
+def nothing(matchers: Sequence[Matcher], start: int, end: int, *, points_max: int) -> Selection:
+    raise AssertionError("the windows are there already")
+
+
+EVALUATION = Evaluation(nothing, Grid.instant(0))
 
 usual = st.floats(-100, 100) | st.integers(-5, 5).map(float)
 odd = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1e308, -1.5e308, 1e16, 0.1])
@@ -97,7 +107,7 @@ def slowly(found: Windows, twin: Twin) -> dict[tuple[str, int], float]:
 
 
 def quickly(found: Windows, kernel: Any, *extra: Any, scratch: int = 0) -> dict[Any, float]:
-    vector = ranges.computed(found, kernel, *extra, scratch=scratch)
+    vector = ranges.computed(EVALUATION, found, kernel, *extra, scratch=scratch)
     labels = vector.rows.labels()
     return {
         (str(labels[row]), int(step)): float(vector.values[row, step])
@@ -427,11 +437,11 @@ def test_rows_that_only_the_name_told_apart_are_refused() -> None:
     rows = Rows([Labels({"__name__": "x", "a": "1"}), Labels({"__name__": "y", "a": "1"})])
     found = Windows(rows, columns, np.array([3000]), 5000)
     with pytest.raises(QueryFailed, match="same labelset"):
-        ranges.computed(found, over_time.totals, over_time.SUM)
-    assert len(ranges.computed(found, over_time.chosen, over_time.LAST, keep_name=True).rows) == 2
+        ranges.computed(EVALUATION, found, over_time.totals, over_time.SUM)
+    assert len(ranges.named(EVALUATION, found, over_time.chosen, over_time.LAST).rows) == 2
     # A row without any window of its own stands in nobody's way.
     late = Windows(rows, columns, np.array([3000]), 1500)
-    assert len(ranges.computed(late, over_time.totals, over_time.SUM).rows) == 1
+    assert len(ranges.computed(EVALUATION, late, over_time.totals, over_time.SUM).rows) == 1
 
 
 def test_blocks_cover_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,8 +458,23 @@ def test_blocks_cover_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
     fast = quickly(found, over_time.totals, over_time.SUM)
     check_equal(fast, slowly(found, sum_of))
 
-    def refuse(first: int, last: int) -> None:
-        raise QueryFailed(f"{first} to {last}")
 
-    with pytest.raises(QueryFailed, match="0 to"):
-        blocks.run(10, 10**9, refuse)
+def test_blocks_end_when_one_fails_or_the_query_is_stopped() -> None:
+    done: list[int] = []
+
+    def refuse(first: int, last: int) -> None:
+        if first >= 5:
+            raise QueryFailed(f"{first} to {last}")
+        done.append(first)
+
+    with pytest.raises(QueryFailed, match="5 to 6"):
+        blocks.run(1000, 10**9, refuse)
+    assert sorted(done) == [0, 1, 2, 3, 4]
+
+    def stop() -> None:
+        raise QueryFailed("enough")
+
+    done.clear()
+    with pytest.raises(QueryFailed, match="enough"):
+        blocks.run(1000, 10**9, lambda first, last: done.append(first), stop)
+    assert 0 < len(done) < 100

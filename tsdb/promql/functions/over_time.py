@@ -29,7 +29,7 @@ def _total(evaluation: Evaluation, call: Call, grid: Grid, *, what: str) -> Vect
     from tsdb.promql.kernels import over_time as kernels
 
     found = ranges.windows_of(evaluation, call, grid)
-    return ranges.computed(found, kernels.totals, getattr(kernels, what))
+    return ranges.computed(evaluation, found, kernels.totals, getattr(kernels, what))
 
 
 def _chosen(
@@ -38,14 +38,15 @@ def _chosen(
     from tsdb.promql.kernels import over_time as kernels
 
     found = ranges.windows_of(evaluation, call, grid)
-    return ranges.computed(found, kernels.chosen, getattr(kernels, what), keep_name=keep_name)
+    vector = ranges.named(evaluation, found, kernels.chosen, getattr(kernels, what))
+    return vector if keep_name else ranges.nameless(vector)
 
 
 def _variance(evaluation: Evaluation, call: Call, grid: Grid, *, root: bool) -> Vector:
     from tsdb.promql.kernels import over_time as kernels
 
     found = ranges.windows_of(evaluation, call, grid)
-    return ranges.computed(found, kernels.variance, root)
+    return ranges.computed(evaluation, found, kernels.variance, root)
 
 
 def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
@@ -53,7 +54,7 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 
     wanted = evaluation.scalar(call.arguments[0], grid).values
     found = ranges.windows_of(evaluation, call, grid, at=1)
-    vector = ranges.computed(found, kernels.quantiles, wanted, False, scratch=2)
+    vector = ranges.computed(evaluation, found, kernels.quantiles, wanted, False, scratch=2)
     evaluation.annotations.warn_of_quantiles(wanted[vector.present.any(axis=0)])
     return vector
 
@@ -63,7 +64,7 @@ def _median_deviation(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 
     found = ranges.windows_of(evaluation, call, grid)
     halves = np.full(grid.count, 0.5)
-    return ranges.computed(found, kernels.quantiles, halves, True, scratch=2)
+    return ranges.computed(evaluation, found, kernels.quantiles, halves, True, scratch=2)
 
 
 def _absent(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:

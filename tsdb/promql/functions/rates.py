@@ -30,10 +30,10 @@ def _extrapolated(
     from tsdb.promql.kernels import rates as kernels
 
     found = ranges.windows_of(evaluation, call, grid)
-    vector = ranges.computed(found, kernels.extrapolated, counter, rate, keep_name=True)
+    vector = ranges.named(evaluation, found, kernels.extrapolated, counter, rate)
     if counter:
         _tell_of_gauges(evaluation, vector.rows)
-    return Vector(vector.rows.without_name().distinct(), vector.values, vector.present)
+    return ranges.nameless(vector)
 
 
 def _tell_of_gauges(evaluation: Evaluation, rows: Rows) -> None:
@@ -51,14 +51,14 @@ def _latest_change(evaluation: Evaluation, call: Call, grid: Grid, *, rate: bool
     from tsdb.promql.kernels import rates as kernels
 
     found = ranges.windows_of(evaluation, call, grid)
-    return ranges.computed(found, kernels.latest_change, rate)
+    return ranges.computed(evaluation, found, kernels.latest_change, rate)
 
 
 def _events(evaluation: Evaluation, call: Call, grid: Grid, *, falls: bool) -> Vector:
     from tsdb.promql.kernels import rates as kernels
 
     found = ranges.windows_of(evaluation, call, grid)
-    return ranges.computed(found, kernels.events, falls)
+    return ranges.computed(evaluation, found, kernels.events, falls)
 
 
 FAMILY: Mapping[str, Handler] = {

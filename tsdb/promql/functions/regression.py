@@ -27,7 +27,7 @@ __all__ = ["FAMILY"]
 def _slope(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     from tsdb.promql.kernels import regression as kernels
 
-    return ranges.computed(ranges.windows_of(evaluation, call, grid), kernels.slopes)
+    return ranges.computed(evaluation, ranges.windows_of(evaluation, call, grid), kernels.slopes)
 
 
 def _prediction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
@@ -36,7 +36,7 @@ def _prediction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 
     found = ranges.windows_of(evaluation, call, grid)
     ahead_s = evaluation.scalar(call.arguments[1], grid).values
-    return ranges.computed(found, kernels.predictions, grid.times(), ahead_s)
+    return ranges.computed(evaluation, found, kernels.predictions, grid.times(), ahead_s)
 
 
 def _smoothed(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
@@ -48,7 +48,7 @@ def _smoothed(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     trends = evaluation.scalar(call.arguments[2], grid).values
     used = ranges.nonempty(found)
     _check_factors(used, levels, trends)
-    return ranges.computed(found, kernels.smoothed, levels, trends)
+    return ranges.computed(evaluation, found, kernels.smoothed, levels, trends)
 
 
 def _check_factors(used: Bools, levels: F64s, trends: F64s) -> None:

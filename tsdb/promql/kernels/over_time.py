@@ -122,24 +122,15 @@ def totals(offsets, timestamps, values, ends, range_ms, what, out, present):
 
 
 @inlined
-def extreme(values, first, beyond, what):
-    """Where the least or greatest value of a window is."""
-    found = first
-    best = values[first]
-    for at in range(first, beyond):
-        value = values[at]
-        if what == MIN:
-            better = value < best
-        elif what == MAX:
-            better = value > best
-        elif what == TIME_MIN:
-            better = value <= best
-        else:
-            better = value >= best
-        if better or best != best:
-            found = at
-            best = value
-    return found
+def better(value, best, what):
+    """Whether a value takes the place of the least or greatest one so far."""
+    if best != best:
+        return True
+    if what == MIN:
+        return value < best
+    if what == MAX:
+        return value > best
+    return value <= best if what == TIME_MIN else value >= best
 
 
 @kernel(types.void(*(_I64S, _I64S, _F64S, _I64S, types.int64, types.int64, _OUT_F64S, _OUT_BOOLS)))
@@ -150,7 +141,7 @@ def chosen(offsets, timestamps, values, ends, range_ms, what, out, present):
     """
     for row in range(offsets.size - 1):
         first, stop = offsets[row], offsets[row + 1]
-        beyond = first
+        beyond, found, compared = first, first, first
         for step in range(ends.size):
             first = moved(timestamps, first, stop, ends[step] - range_ms)
             beyond = moved(timestamps, beyond, stop, ends[step])
@@ -163,7 +154,13 @@ def chosen(offsets, timestamps, values, ends, range_ms, what, out, present):
             elif what in (LAST, TIME_LAST):
                 found = beyond - 1
             else:
-                found = extreme(values, first, beyond, what)
+                # The extreme stays until it leaves the window or is passed by a new point.
+                if found < first or compared == offsets[row]:
+                    found, compared = first, first + 1
+                for at in range(compared, beyond):
+                    if better(values[at], values[found], what):
+                        found = at
+                compared = beyond
             if what >= TIME_FIRST:
                 out[row, step] = float(timestamps[found]) / 1000
             else:
