@@ -31,9 +31,11 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     assert node.parameter is not None, "the parser checks arguments"
     parameter = evaluation.scalar(node.parameter, grid).values
     vector = evaluation.vector(node.inner, grid)
+    if not vector.present.any():
+        return Vector.empty(grid.count)
     if node.operator == "limit_ratio":
         return _by_ratio(evaluation, vector, parameter)
-    if not vector.present.any() or parameter.max() < 1:  # a NaN is not less
+    if parameter.max() < 1:  # a NaN is not less
         return Vector.empty(grid.count)
     k = _whole(parameter, rows=len(vector.rows))
     groups, labels = vector.rows.grouped(node.labels, without=node.without)
@@ -91,7 +93,7 @@ def _first_ones(vector: Vector, groups: I64s, k: I64s, count: int) -> Vector:
 def _by_ratio(evaluation: Evaluation, vector: Vector, ratio: F64s) -> Vector:
     """Rows whose hash falls into a share of all hashes; a negative ratio takes the others."""
     if np.isnan(ratio).any():
-        raise QueryFailed("Ratio value is NaN")
+        raise QueryFailed("Ratio value NaN is NaN")
     for bound, extreme in ((1.0, ratio.max()), (-1.0, ratio.min())):
         if abs(extreme) > 1 and extreme * bound > 0:
             evaluation.annotations.warn(

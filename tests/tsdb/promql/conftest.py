@@ -13,8 +13,11 @@ from tsdb.codec.resolution import Resolution
 from tsdb.index.matchers import Matcher
 from tsdb.index.selector import parse_series
 from tsdb.promql import query
+from tsdb.promql.ast import Type
+from tsdb.promql.evaluate import Evaluation
+from tsdb.promql.parse import EXPERIMENTAL_FUNCTIONS, parse
 from tsdb.promql.query import Answer, Source
-from tsdb.promql.values import Vector
+from tsdb.promql.values import Grid, Vector
 from tsdb.query.selection import Selection
 
 MINUTE = 60_000
@@ -79,6 +82,22 @@ def ask_once() -> Ask:
 
     def asked(text: str, series: Mapping[str, Values]) -> Answer:
         return query.instant(Source(Stored(series), lookback_ms=MINUTE), text, 0)
+
+    return asked
+
+
+@pytest.fixture(scope="session")
+def experimental() -> Ask:
+    """As `ask`, with the experimental functions."""
+
+    def asked(text: str, series: Mapping[str, Values]) -> Answer:
+        steps = max(map(len, series.values()), default=1)
+        grid = Grid(0, MINUTE, steps)
+        evaluation = Evaluation(Stored(series), grid, lookback_ms=MINUTE)
+        value = evaluation.run(parse(text, {EXPERIMENTAL_FUNCTIONS}))
+        assert isinstance(value, Vector)
+        said = evaluation.annotations
+        return Answer(Type.MATRIX, grid.times(), value.pruned(), said.warnings, said.infos)
 
     return asked
 

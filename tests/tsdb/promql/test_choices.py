@@ -102,6 +102,40 @@ def test_a_huge_k_keeps_all(ask: Ask, table: Tabled) -> None:
 
 
 def test_the_place_of_a_label_set_is_prometheus() -> None:
-    place = choices.place(Labels({"__name__": "m", "i": "1"}))
-    assert 0 <= place < 1
-    assert place == choices.place(Labels({"i": "1", "__name__": "m"}))
+    # Prometheus 3.5 keeps this series from a ratio of 0.327 on.
+    assert choices.place(Labels({"__name__": "m", "i": "1"})) == pytest.approx(0.3263117, abs=1e-7)
+    assert 0 <= choices.place(Labels({"long": "x" * 300})) < 1
+
+
+def test_a_limit_takes_the_first_of_each_group(experimental: Ask, table: Tabled) -> None:
+    stored = {
+        'm{g="x", i="1"}': [None, 1.0],
+        'm{g="x", i="2"}': [2.0, 2.0],
+        'm{g="y", i="3"}': [3.0, None],
+    }
+    assert table(experimental("limitk(1, m)", stored)) == {
+        'm{g="x", i="1"}': [None, 1.0],
+        'm{g="x", i="2"}': [2.0, None],
+    }
+    assert table(experimental("limitk by (g) (2, m)", stored)) == stored
+    assert table(experimental("limitk(0, m)", stored)) == {}
+
+
+@given(ratio=st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]))
+def test_a_ratio_and_its_complement_share_the_series(
+    experimental: Ask, table: Tabled, ratio: float
+) -> None:
+    stored = {f'm{{i="{i}"}}': [float(i)] for i in range(50)}
+    some = table(experimental(f"limit_ratio({ratio}, m)", stored))
+    others = table(experimental(f"limit_ratio({ratio - 1}, m)", stored))
+    assert not set(some) & set(others)
+    assert some | others == stored
+
+
+def test_a_ratio_beyond_one_is_capped(experimental: Ask, table: Tabled) -> None:
+    answer = experimental("limit_ratio(3, m)", {"m": [1.0]})
+    assert table(answer) == {"m": [1.0]}
+    (said,) = answer.warnings
+    assert said.startswith("PromQL warning: ratio value should be between -1 and 1, got 3, capping")
+    with pytest.raises(QueryFailed, match=r"^Ratio value NaN is NaN$"):
+        experimental("limit_ratio(NaN, m)", {"m": [1.0]})
