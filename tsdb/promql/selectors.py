@@ -60,10 +60,15 @@ def instant(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector
 
 
 def instant_times(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector:
-    """Like `instant`, but the times of those points, in seconds, instead of their values."""
+    """Like `instant`, but the times of those points, in seconds, instead of their values.
+
+    Beside `@` an offset says what is read, but not where one stands, as in Prometheus.
+    """
     from tsdb.promql.kernels import windows as kernel
 
     rows, columns, ends = _seen(evaluation, node, grid)
+    if node.at is not None:
+        ends = ends + node.offset_ms
     values, present = _matrix(len(rows), grid)
     bits = columns.values.view(np.uint64)
     lookback = evaluation.lookback_ms

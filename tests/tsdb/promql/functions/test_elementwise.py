@@ -148,5 +148,8 @@ def test_timestamps_are_the_points_own(ask: Ask, table: Callable[..., Any]) -> N
     assert table(ask("timestamp(x)", series)) == {'{a="b"}': [0, 60, None, 180]}
     assert table(ask("timestamp((x offset 1m))", series)) == {'{a="b"}': [None, 0, 60, None]}
     assert table(ask("timestamp(x @ 60)", series)) == {'{a="b"}': [60] * 4}
+    # Beside @ an offset only says what is read.
+    assert table(ask("timestamp(x @ 60 offset -30s)", series)) == {'{a="b"}': [60] * 4}
+    assert table(ask("timestamp(x @ 60 offset 1m)", series)) == {}
     # Of what a query made, only the step's time is known.
     assert table(ask("timestamp(-(x offset 1m))", series)) == {'{a="b"}': [None, 60, 120, None]}
