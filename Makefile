@@ -10,9 +10,11 @@ PORT ?= 9292
 DATA ?= demo-data
 SECONDS ?= 60
 N ?= 60000
+SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install warm demo demo-once serve test test-all check bench fuzz soak docs clean
+.PHONY: help install warm demo demo-once serve test test-all check bench fuzz promql-diff soak \
+	docs clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +64,10 @@ fuzz: warm ## crash states, faults and decoders, for SECONDS each
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 	cd tests && ../$(BIN)/python -m crash --images $(N)
 	cd tests && PYTHONPATH=.. ../$(BIN)/python -m crash --what database --images $(N)
+
+# N=2000 SEED=7: a program called prometheus is looked for on PATH and in SILVERBACK_PEERS.
+promql-diff: warm ## N generated queries to Prometheus and to us, on the same points
+	PYTHONPATH=.:tests $(BIN)/python -m promql.differential --count $(N) --seed $(SEED)
 
 soak: warm ## writers, readers, deletes and kill -9 against a real server, for SECONDS
 	$(BIN)/python -m tests.soak --seconds $(SECONDS)

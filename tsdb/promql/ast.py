@@ -49,7 +49,7 @@ class Type(StrEnum):
 
 
 class Anchor(StrEnum):
-    """Where `@` may stand besides a time: the first or last step of the whole query."""
+    """Where `@` may stand besides a time: the start or end of the whole query."""
 
     START = "start"
     END = "end"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsdb.batch import F64s, I64s
-from tsdb.index.labels import Labels
+from tsdb.index.labels import METRIC_NAME, Labels
 from tsdb.promql import spoken
 from tsdb.promql.ast import Aggregate
 from tsdb.promql.errors import QueryFailed
@@ -32,7 +32,7 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     vector = evaluation.vector(node.inner, grid)
     # The value's label replaces one that the series have; `without` takes either away.
     names = [each for each in node.labels if each != name]
-    told = not (node.without and name in node.labels)
+    told = not (node.without and name in (*node.labels, METRIC_NAME))
     groups, labels = vector.rows.grouped(
         (*names, name) if node.without else names, without=node.without
     )

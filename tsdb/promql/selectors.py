@@ -120,7 +120,7 @@ def _ends(evaluation: Evaluation, node: InstantSelector | Subquery, grid: Grid) 
         return grid.times() - node.offset_ms
     at = node.at
     if isinstance(at, Anchor):
-        at = evaluation.grid.start if at is Anchor.START else evaluation.grid.end
+        at = evaluation.grid.start if at is Anchor.START else evaluation.end
     return np.full(grid.count, at - node.offset_ms, np.int64)
 
 
