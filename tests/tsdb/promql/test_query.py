@@ -157,7 +157,7 @@ def test_refusals_name_the_culprit(database: tsdb.Database) -> None:
     with pytest.raises(InvalidInput, match="zero or negative"):
         query.over_range(source, "x", 1, 2, 0)
     with pytest.raises(LimitExceeded, match="QUERY_STEPS_MAX"):
-        query.over_range(source, "x", 0, 11_000, 1)
+        query.over_range(source, "x", 0, 11_001, 1)
     with pytest.raises(InvalidInput, match='"range vector" for range query'):
         query.over_range(source, "x[1m]", 0, 1, 1)
     with pytest.raises(LimitExceeded, match="POINTS_PER_SELECT_MAX"):
