@@ -24,6 +24,7 @@ from tsdb.index.matchers import Matcher
 from tsdb.promql import ast, selectors
 from tsdb.promql.annotations import Annotations
 from tsdb.promql.ast import Node
+from tsdb.promql.trace import Trace, measured
 from tsdb.promql.values import Grid, Scalar, Text, Value, Vector
 from tsdb.query.selection import Selection
 
@@ -73,6 +74,7 @@ class Evaluation:
         lookback_ms: int = limits.LOOKBACK_MS,
         points_max: int = limits.POINTS_PER_SELECT_MAX,
         check: Callable[[], None] = lambda: None,
+        trace: Trace | None = None,
     ) -> None:
         self.grid = grid
         self.end = grid.end if end is None else end  # as asked; may lie beyond the last step
@@ -83,6 +85,7 @@ class Evaluation:
         self._ticks_per_s = ticks_per_s
         self._points_max = points_max
         self.check = check
+        self._trace = trace
         self._fixed: frozenset[Node] = frozenset()
         self._repeated: frozenset[Node] = frozenset()
         self._known: dict[tuple[Node, Grid], Value] = {}
@@ -100,6 +103,15 @@ class Evaluation:
     def value(self, node: Node, grid: Grid) -> Value:
         """What a node is worth at every step of a grid."""
         self.check()
+        if self._trace is None:
+            return self._value(node, grid)
+        with self._trace.step(node, grid.count) as step:
+            step.reused = (node, grid) in self._known
+            value = self._value(node, grid)
+            measured(step, value)
+        return value
+
+    def _value(self, node: Node, grid: Grid) -> Value:
         if grid.count > 1 and node in self._fixed:
             return _spread(self.value(node, Grid(grid.start, grid.step, 1)), grid.count)
         known = self._known.get((node, grid)) if node in self._repeated else None
@@ -129,7 +141,12 @@ class Evaluation:
         scale = self._ticks_per_s
         first, last = -(-start * scale // 1000), ((end + 1) * scale - 1) // 1000
         left = self._points_max - self.points
-        found = self._select(matchers, _tick(first), _tick(last), points_max=left)
+        if self._trace is None:
+            found = self._select(matchers, _tick(first), _tick(last), points_max=left)
+        else:
+            with self._trace.step(matchers, 0) as step:
+                found = self._select(matchers, _tick(first), _tick(last), points_max=left)
+                step.series, step.values = len(found), found.points
         self.points += found.points
         for sentence in found.warnings:
             self.annotations.damage(sentence)

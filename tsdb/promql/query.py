@@ -22,6 +22,7 @@ from tsdb.promql.evaluate import Evaluation
 from tsdb.promql.parse import parse
 from tsdb.promql.rows import Rows
 from tsdb.promql.selectors import Select
+from tsdb.promql.trace import Trace
 from tsdb.promql.values import Grid, Scalar, Text, Vector
 
 __all__ = ["Answer", "Source", "instant", "over_range"]
@@ -36,6 +37,7 @@ class Source:
     lookback_ms: int = limits.LOOKBACK_MS
     points_max: int = limits.POINTS_PER_SELECT_MAX
     check: Callable[[], None] = lambda: None
+    trace: Trace | None = None
 
     def evaluation(self, grid: Grid, end: int | None = None) -> Evaluation:
         return Evaluation(
@@ -46,6 +48,7 @@ class Source:
             lookback_ms=self.lookback_ms,
             points_max=self.points_max,
             check=self.check,
+            trace=self.trace,
         )
 
 
