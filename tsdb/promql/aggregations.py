@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from tsdb.batch import F64s, I64s
-from tsdb.promql import choices, count_values
+from tsdb.promql import blocks, choices, count_values
 from tsdb.promql.ast import Aggregate
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tsdb.promql.evaluate import Evaluation
 
 __all__ = ["evaluate"]
+
+SELECTING = 4  # cells' worth of work to find a quantile among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +177,14 @@ def _quantile(
     order = np.argsort(grouped.groups, kind="stable")
     sizes = np.bincount(grouped.groups, minlength=grouped.count)
     begins = np.concatenate(([0], np.cumsum(sizes)))
-    room = np.empty((kernel.BLOCK, int(sizes.max(initial=0))))
-    tallies, found = np.zeros((2, kernel.BLOCK), np.int64), grouped.zeros()
-    kernel.quantiles(
-        order, begins, grouped.values, grouped.present, fractions, room, tallies, found
-    )
+    found, largest = grouped.zeros(), int(sizes.max(initial=0))
+
+    def of_steps(first: int, last: int) -> None:
+        room, tallies = np.empty((kernel.BLOCK, largest)), np.empty((2, kernel.BLOCK), np.int64)
+        kernel.quantiles(
+            order, begins, grouped.values, grouped.present, fractions, first, last, room, tallies,
+            found,
+        )  # fmt: skip
+
+    blocks.run(grid.count, SELECTING * grouped.values.size, of_steps)
     return found, grouped.seen()

@@ -20,6 +20,7 @@ import numpy as np
 from tsdb.batch import F64s, I64s
 from tsdb.index.labels import METRIC_NAME, Labels
 from tsdb.index.quoting import quote
+from tsdb.promql import blocks
 from tsdb.promql.ast import Call, Node
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
@@ -62,8 +63,14 @@ class Buckets:
     def shape(self) -> tuple[int, int]:
         return len(self.rows), int(self.values.shape[1])
 
-    def room(self, block: int) -> F64s:
-        return np.empty((2 * block, int(np.diff(self.begins).max(initial=0))))
+    def of(self, first: int, last: int) -> tuple[I64s, F64s, I64s]:
+        """Rows, bounds and begins of histograms first:last."""
+        return self.order, self.bounds, self.begins[first : last + 1]
+
+    def room(self, block: int) -> tuple[F64s, I64s]:
+        """Where a kernel gathers the buckets of a block of steps."""
+        largest = int(np.diff(self.begins).max(initial=0))
+        return np.empty((2 * block, largest)), np.empty(block, np.int64)
 
 
 def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
@@ -75,10 +82,14 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     buckets = _buckets(evaluation, call.arguments[1], grid)
     found, seen = np.empty(buckets.shape), np.zeros(buckets.shape, np.bool_)
     lifted = np.zeros(buckets.shape[0], np.int64)
-    kernel.quantiles(
-        buckets.order, buckets.bounds, buckets.begins, buckets.values, buckets.present, wanted,
-        buckets.room(kernel.BLOCK), np.empty(kernel.BLOCK, np.int64), found, seen, lifted,
-    )  # fmt: skip
+
+    def of_groups(first: int, last: int) -> None:
+        kernel.quantiles(
+            *buckets.of(first, last), buckets.values, buckets.present, wanted,
+            *buckets.room(kernel.BLOCK), found[first:last], seen[first:last], lifted[first:last],
+        )  # fmt: skip
+
+    blocks.run(buckets.shape[0], buckets.values.size, of_groups)
     # Prometheus knows a histogram's name only at the first step.
     for group in np.flatnonzero(lifted & kernel.FIRST).tolist():
         evaluation.annotations.tell(LIFTED + quote(buckets.names[group]))
@@ -95,10 +106,14 @@ def _fraction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     upper = evaluation.scalar(call.arguments[1], grid).values
     buckets = _buckets(evaluation, call.arguments[2], grid)
     found, seen = np.empty(buckets.shape), np.zeros(buckets.shape, np.bool_)
-    kernel.fractions(
-        buckets.order, buckets.bounds, buckets.begins, buckets.values, buckets.present,
-        lower, upper, buckets.room(kernel.BLOCK), np.empty(kernel.BLOCK, np.int64), found, seen,
-    )  # fmt: skip
+
+    def of_groups(first: int, last: int) -> None:
+        kernel.fractions(
+            *buckets.of(first, last), buckets.values, buckets.present, lower, upper,
+            *buckets.room(kernel.BLOCK), found[first:last], seen[first:last],
+        )  # fmt: skip
+
+    blocks.run(buckets.shape[0], buckets.values.size, of_groups)
     return Vector(buckets.rows, found, seen).merged()
 
 

@@ -125,51 +125,86 @@ def spreads(groups, values, present, means, squares, numbers):
 
 
 @inlined
-def interpolated(ascending, nans, fraction):
-    """A quantile of `nans` NaNs and then `ascending`."""
+def select(values, size, wanted):
+    """Put the value of rank `wanted` in its place, none larger before and none smaller after."""
+    low, high = 0, size - 1
+    while low < high:
+        middle = (low + high) // 2
+        first, centre, last = values[low], values[middle], values[high]
+        pivot = max(min(first, centre), min(max(first, centre), last))
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if wanted <= j:
+            high = j
+        elif wanted >= i:
+            low = i
+        else:
+            return
+
+
+@inlined
+def interpolated(values, size, nans, fraction):
+    """A quantile of `nans` NaNs, which count as the smallest, and `size` values, which move."""
     if math.isnan(fraction):
         return math.nan
     if fraction < 0.0:
         return -math.inf
     if fraction > 1.0:
         return math.inf
-    last = nans + ascending.size - 1
-    rank = fraction * last
+    rank = fraction * (nans + size - 1)
     floor = math.floor(rank)
-    lower = max(0, int(floor))
-    upper = min(last, lower + 1)
+    lower = int(floor) - nans
+    upper = min(lower + 1, size - 1)
+    if lower < 0:
+        return math.nan
+    select(values, size, lower)
+    low = values[lower]
+    high = low
+    if upper > lower:
+        high = values[upper]
+        for at in range(upper + 1, size):
+            high = min(high, values[at])
     weight = rank - floor
-    low = math.nan if lower < nans else ascending[lower - nans]
-    high = math.nan if upper < nans else ascending[upper - nans]
     return low * (1.0 - weight) + high * weight
 
 
-@kernel(types.void(_I64S, _I64S, _VALUES, _BOOLS, _F64S, _OUT, _TALLIES, _OUT))
-def quantiles(order, begins, values, present, fractions, room, tallies, out):
-    """The quantile of each group at each step, interpolated; NaN counts as the smallest.
+@kernel(
+    types.void(_I64S, _I64S, _VALUES, _BOOLS, _F64S, types.int64, types.int64, _OUT, _TALLIES, _OUT)
+)
+def quantiles(order, begins, values, present, fractions, begin, end, room, tallies, out):
+    """The quantile of each group at steps begin:end, interpolated.
 
     `order[begins[g]:begins[g + 1]]` are the rows of group g. `room` is [BLOCK, rows of the
     largest group], `tallies` [2, BLOCK]. Cells of groups without values are left alone.
     """
     for group in range(begins.size - 1):
-        for begin in range(0, values.shape[1], BLOCK):
-            end = min(begin + BLOCK, values.shape[1])
+        for first in range(begin, end, BLOCK):
+            last = min(first + BLOCK, end)
             tallies[:] = 0
             numbers, nans = tallies[0], tallies[1]
             for at in range(begins[group], begins[group + 1]):
                 row = order[at]
-                for step in range(begin, end):
+                for step in range(first, last):
                     if not present[row, step]:
                         continue
+                    place = step - first
                     value = values[row, step]
                     if math.isnan(value):
-                        nans[step - begin] += 1
+                        nans[place] += 1
                     else:
-                        room[step - begin, numbers[step - begin]] = value
-                        numbers[step - begin] += 1
-            for step in range(begin, end):
-                number, nan = numbers[step - begin], nans[step - begin]
+                        room[place, numbers[place]] = value
+                        numbers[place] += 1
+            for step in range(first, last):
+                number, nan = numbers[step - first], nans[step - first]
                 if number + nan:
-                    ascending = room[step - begin, :number]
-                    ascending.sort()
-                    out[group, step] = interpolated(ascending, nan, fractions[step])
+                    out[group, step] = interpolated(
+                        room[step - first], number, nan, fractions[step]
+                    )
