@@ -38,6 +38,7 @@ BENCHMARKS = {
     "line_protocol": "file",
     "remote_write": "file",
     "engine": "stdout",
+    "promql": "stdout",
     "http": "stdout",
     "auth": "stdout",
     "scrape": "stdout",
