@@ -182,7 +182,7 @@ matchers fit; the grammar copies subtrees, which with QUERY_OPERATORS_MAX costs 
 QUERY_STEPS_MAX = 11_000
 """Steps of a range query, as in Prometheus: more than any screen has columns."""
 QUERY_CELLS_MAX = 50_000_000
-"""Values of one matrix of series by steps: 450 MB with their presence."""
+"""Values that a PromQL query holds at once, in matrices of series by steps: 450 MB."""
 QUERY_TIMEOUT_S = 120
 """A PromQL query that takes longer is stopped, as in Prometheus; `timeout=` may ask for less."""
 SLOW_QUERY_S = 2

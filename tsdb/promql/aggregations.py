@@ -186,5 +186,5 @@ def _quantile(
             found,
         )  # fmt: skip
 
-    blocks.run(grid.count, SELECTING * grouped.values.size, of_steps)
+    blocks.run(grid.count, SELECTING * grouped.values.size, of_steps, evaluation.check)
     return found, grouped.seen()

@@ -19,11 +19,12 @@ from importlib import import_module
 import numpy as np
 
 from tsdb import limits
-from tsdb.errors import InvalidInput, LimitExceeded
+from tsdb.errors import InvalidInput
 from tsdb.index.matchers import Matcher
 from tsdb.promql import ast, selectors
 from tsdb.promql.annotations import Annotations
 from tsdb.promql.ast import Node
+from tsdb.promql.room import Room
 from tsdb.promql.trace import Trace, measured
 from tsdb.promql.values import Grid, Scalar, Text, Value, Vector
 from tsdb.query.selection import Selection
@@ -89,6 +90,7 @@ class Evaluation:
         self._fixed: frozenset[Node] = frozenset()
         self._repeated: frozenset[Node] = frozenset()
         self._known: dict[tuple[Node, Grid], Value] = {}
+        self._room = Room()
 
     def run(self, node: Node) -> Value:
         """The value of a whole query."""
@@ -113,10 +115,13 @@ class Evaluation:
 
     def _value(self, node: Node, grid: Grid) -> Value:
         if grid.count > 1 and node in self._fixed:
-            return _spread(self.value(node, Grid(grid.start, grid.step, 1)), grid.count)
+            found = self.value(node, Grid(grid.start, grid.step, 1))
+            if isinstance(found, Vector):
+                self.charge_cells(len(found.rows) * grid.count)
+            return self._held(_spread(found, grid.count))
         known = self._known.get((node, grid)) if node in self._repeated else None
         if known is None:
-            known = self._computed(node, grid)
+            known = self._held(self._computed(node, grid))
             if node in self._repeated:
                 self._known[node, grid] = known
         return known
@@ -153,13 +158,13 @@ class Evaluation:
         return found
 
     def charge_cells(self, cells: int) -> None:
-        """Room for a matrix; LimitExceeded if one may not be so large."""
-        if cells > limits.QUERY_CELLS_MAX:
-            raise LimitExceeded(
-                f"the query makes a matrix of {cells:,} values: ask for fewer series or steps",
-                limit="QUERY_CELLS_MAX",
-                value=limits.QUERY_CELLS_MAX,
-            )
+        """Room for a matrix beside those alive; LimitExceeded if all would be too large."""
+        self._room.check(cells)
+
+    def _held(self, value: Value) -> Value:
+        if isinstance(value, Vector):
+            self._room.hold(value.values)
+        return value
 
     def check_steps(self, grid: Grid) -> None:
         """A subquery's own grid is bounded like a matrix of one row."""
@@ -205,7 +210,8 @@ class Evaluation:
         value = self.value(chain[-1].left, grid)
         for each in reversed(chain):
             self.check()
-            value = binary.combined(self, each, value, self.value(each.right, grid))
+            right = self.value(each.right, grid)
+            value = self._held(binary.combined(self, each, value, right))
         return value
 
 

@@ -89,7 +89,7 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
             *buckets.room(kernel.BLOCK), found[first:last], seen[first:last], lifted[first:last],
         )  # fmt: skip
 
-    blocks.run(buckets.shape[0], buckets.values.size, of_groups)
+    blocks.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
     # Prometheus knows a histogram's name only at the first step.
     for group in np.flatnonzero(lifted & kernel.FIRST).tolist():
         evaluation.annotations.tell(LIFTED + quote(buckets.names[group]))
@@ -113,7 +113,7 @@ def _fraction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
             *buckets.room(kernel.BLOCK), found[first:last], seen[first:last],
         )  # fmt: skip
 
-    blocks.run(buckets.shape[0], buckets.values.size, of_groups)
+    blocks.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
     return Vector(buckets.rows, found, seen).merged()
 
 
