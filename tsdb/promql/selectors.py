@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from tsdb import overlay
 from tsdb.batch import Columns, F64s, I64s
 from tsdb.index.matchers import Matcher
-from tsdb.promql import blocks
+from tsdb.promql import blocks, reading
 from tsdb.promql.ast import Anchor, InstantSelector, RangeSelector, Subquery
-from tsdb.promql.known_rows import KnownRows
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, Windows
 
@@ -79,8 +79,7 @@ def instant_times(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> 
 def _seen(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> tuple[Rows, Columns, I64s]:
     """What an instant selector may look at, and the last moment that each step sees."""
     ends = _ends(evaluation, node, grid)
-    start = int(ends[0]) - evaluation.lookback_ms + 1
-    rows, columns = _read(evaluation, node.matchers, start, int(ends[-1]))
+    rows, columns = reading.read(evaluation, node.matchers, ends, evaluation.lookback_ms)
     evaluation.charge_cells(len(rows) * grid.count)
     return rows, columns, ends
 
@@ -95,9 +94,7 @@ def windows(evaluation: Evaluation, node: RangeSelector | Subquery, grid: Grid) 
     if isinstance(node, Subquery):
         return _subquery(evaluation, node, grid)
     ends = _ends(evaluation, node.selector, grid)
-    rows, columns = _read(
-        evaluation, node.selector.matchers, int(ends[0]) - node.range_ms + 1, int(ends[-1])
-    )
+    rows, columns = reading.read(evaluation, node.selector.matchers, ends, node.range_ms)
     return Windows(rows, _without_markers(columns), ends, node.range_ms)
 
 
@@ -107,7 +104,7 @@ def _subquery(evaluation: Evaluation, node: Subquery, grid: Grid) -> Windows:
     step = node.step_ms or SUBQUERY_STEP_MS
     first = (int(ends[0]) - node.range_ms) // step * step + step
     if first > int(ends[-1]):
-        return Windows(Rows([]), _no_columns(), ends, node.range_ms)
+        return Windows(Rows([]), overlay.empty(0), ends, node.range_ms)
     inner = Grid(first, step, (int(ends[-1]) - first) // step + 1)
     evaluation.check_steps(inner)
     vector = evaluation.vector(node.inner, inner)
@@ -124,33 +121,13 @@ def _ends(evaluation: Evaluation, node: InstantSelector | Subquery, grid: Grid) 
     return np.full(grid.count, at - node.offset_ms, np.int64)
 
 
-def _read(
-    evaluation: Evaluation, matchers: Sequence[Matcher], start: int, end: int
-) -> tuple[Rows, Columns]:
-    found = evaluation.read(matchers, start, end)
-    rows = Rows(found.labels()) if found.named_by is None else KnownRows(found.named_by, found.refs)
-    return rows, _in_milliseconds(found.columns(), found.resolution.ticks_per_s)
-
-
-def _in_milliseconds(columns: Columns, ticks_per_s: int) -> Columns:
-    """Timestamps in ms; of finer ticks the part below a millisecond is dropped."""
-    if ticks_per_s == 1000:
-        return columns
-    stamps = columns.timestamps
-    if ticks_per_s < 1000:
-        return Columns(columns.offsets, stamps * (1000 // ticks_per_s), columns.values)
-    return Columns(columns.offsets, stamps // (ticks_per_s // 1000), columns.values)
-
-
 def _without_markers(columns: Columns) -> Columns:
     from tsdb.promql.kernels import windows as kernel
 
     keep = np.empty(columns.points, np.bool_)
     if not kernel.unmarked(columns.values.view(np.uint64), keep):
         return columns
-    kept_before = np.concatenate(([0], np.cumsum(keep)))
-    offsets = kept_before[columns.offsets].astype(np.int64)
-    return Columns(offsets, columns.timestamps[keep], columns.values[keep])
+    return reading.kept(columns, keep)
 
 
 def _columns_of(vector: Vector, grid: Grid) -> Columns:
@@ -160,7 +137,3 @@ def _columns_of(vector: Vector, grid: Grid) -> Columns:
     _, steps = np.nonzero(vector.present)
     values: F64s = vector.values[vector.present]
     return Columns(offsets, grid.times()[steps], values)
-
-
-def _no_columns() -> Columns:
-    return Columns(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))

@@ -71,9 +71,10 @@ def extrapolated(offsets, timestamps, values, ends, range_ms, counter, rate, out
             first = moved(timestamps, first, stop, start)
             beyond = moved(timestamps, beyond, stop, ends[step])
             last = beyond - 1
-            present[row, step] = last > first
-            if last <= first:
-                out[row, step] = 0.0
+            there = last > first and timestamps[last] > timestamps[first]
+            present[row, step] = there
+            out[row, step] = 0.0
+            if not there:
                 continue
             change = values[last] - values[first]
             zero_s = -1.0

@@ -59,6 +59,17 @@ def latest_times(offsets, timestamps, bits, ends, lookback, out, present):
             present[row, step] = found
 
 
+@kernel(types.void(_I64S, _I64S, _I64S, types.int64, _FLAGS))
+def within(offsets, timestamps, ends, range_ms, keep):
+    """Flag the points that some window sees; windows do not overlap."""
+    for row in range(offsets.size - 1):
+        step = 0
+        for at in range(offsets[row], offsets[row + 1]):
+            while step < ends.size and ends[step] < timestamps[at]:
+                step += 1
+            keep[at] = step < ends.size and timestamps[at] > ends[step] - range_ms
+
+
 @kernel(types.int64(_U64S, _FLAGS))
 def unmarked(bits, keep):
     """Flag the points that are no stale markers; returns how many markers there are."""
