@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from clients.binaries import need
-from promql.differential.answers import asked_of_prometheus, asked_of_us, difference
+from promql.differential.answers import disagreement
 from promql.differential.databases import stored
 from promql.differential.dataset import dataset
 from promql.differential.deviations import deviation
@@ -88,11 +88,7 @@ def test_answers(server: Prometheus, database: tsdb.Database) -> None:
     wrong = [
         f"{question}: {said}"
         for question in questions
-        if (
-            said := difference(
-                question, asked_of_prometheus(server, question), asked_of_us(database, question)
-            )
-        )
+        if (said := disagreement(server, database, question))
     ]
     assert not wrong, "\n".join(wrong[:10])
     assert len(questions) > ANSWERS * 0.8

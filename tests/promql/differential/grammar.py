@@ -8,8 +8,10 @@ Most questions have an answer: metrics meet functions they suit four times out o
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 from promql.differential.answers import Question
@@ -53,6 +55,7 @@ NUMBERS = (
     "1e300", "3",
 )  # fmt: skip
 LENGTHS = ("5m", "1m", "15s", "30s", "1m30s", "10m", "300", "1h", "14s", "0.001", "2m", "37s")
+ODD: list[str] = json.loads((Path(__file__).parent / "odd.json").read_text("utf-8"))
 SUBSTEPS = ("1m", "15s", "", "30s", "7s", "5m", "90")
 
 
@@ -70,11 +73,13 @@ class Grammar:
 
     def query(self) -> str:
         kind = self._rng.random()
+        if kind < 0.01:
+            return self._rng.choice(ODD)
         if kind < 0.05:
             return self._range_vector(1)
         if kind < 0.1:
             return self._scalar(2)
-        return self._vector(self._rng.choice((1, 1, 2, 2, 3)))
+        return self._vector(self._rng.choice((1, 1, 2, 2, 3, 4)))
 
     # --- times ---------------------------------------------------------------------------------
 
@@ -87,6 +92,9 @@ class Grammar:
         return START + self._rng.randrange(-MINUTE, END - START + 6 * MINUTE)
 
     def _ranged(self, text: str) -> Question:
+        if self._rng.random() < 0.05:  # days around the points, with most of time left out
+            step = self._rng.choice((20, 60, 420)) * MINUTE
+            return Question(text, START - 3 * 1440 * MINUTE, END + 1440 * MINUTE, step)
         step = self._rng.choice((15_000, MINUTE, 37_000, 5 * MINUTE, 1_000, 20 * MINUTE))
         start = self._moment()
         count = self._rng.choice((0, 1, 5, 20, 60))
