@@ -77,19 +77,26 @@ def _pieces(
     evaluation: Evaluation, matchers: Sequence[Matcher], ends: I64s, range_ms: int
 ) -> Iterator[Piece]:
     """Slice by slice, the points of windows only; others do not count as read either."""
-    from tsdb.promql.kernels import windows as kernel
-
     steps = max(1, SLICE_MS // int(ends[1] - ends[0]))
     for at in range(0, ends.size, steps):
         evaluation.check()
         inside = ends[at : at + steps]
         piece = _piece(evaluation, matchers, inside, range_ms)
-        keep = np.empty(piece.columns.points, np.bool_)
-        offsets, timestamps = piece.columns.offsets, piece.columns.timestamps
-        kernel.within(offsets, timestamps, inside, range_ms, keep)
-        columns = kept(piece.columns, keep)
+        columns = _in_windows(piece.columns, inside, range_ms)
         evaluation.points -= piece.columns.points - columns.points
         yield Piece(piece.found, columns)
+
+
+def _in_windows(columns: Columns, ends: I64s, range_ms: int) -> Columns:
+    """Of each run the points that some window sees; windows do not overlap."""
+    from tsdb.promql.kernels import windows as kernel
+
+    cells = columns.runs * ends.size
+    firsts, counts = np.empty(cells, np.int64), np.empty(cells, np.int64)
+    kernel.stretches(columns.offsets, columns.timestamps, ends, range_ms, firsts, counts)
+    found = overlay.gather(columns, firsts, counts)
+    offsets = np.ascontiguousarray(found.offsets[:: ends.size])
+    return Columns(offsets, found.timestamps, found.values)
 
 
 def _joined(pieces: Sequence[Piece]) -> tuple[Rows, Columns]:

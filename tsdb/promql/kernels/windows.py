@@ -14,6 +14,7 @@ from tsdb.jit import inlined, kernel
 
 _I64S = types.Array(types.int64, 1, "C", readonly=True)
 _U64S = types.Array(types.uint64, 1, "C", readonly=True)
+_OUT_I64S = types.Array(types.int64, 1, "C")
 _OUT_U64S = types.Array(types.uint64, 2, "C")
 _OUT_F64S = types.Array(types.float64, 2, "C")
 _OUT_BOOLS = types.Array(types.boolean, 2, "C")
@@ -59,15 +60,29 @@ def latest_times(offsets, timestamps, bits, ends, lookback, out, present):
             present[row, step] = found
 
 
-@kernel(types.void(_I64S, _I64S, _I64S, types.int64, _FLAGS))
-def within(offsets, timestamps, ends, range_ms, keep):
-    """Flag the points that some window sees; windows do not overlap."""
+@inlined
+def sought(timestamps, at, last, bound):
+    """As `moved`, for windows that lie far apart: in steps that halve."""
+    low, high = at, last
+    while low < high:
+        middle = (low + high) // 2
+        if timestamps[middle] <= bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel(types.void(_I64S, _I64S, _I64S, types.int64, _OUT_I64S, _OUT_I64S))
+def stretches(offsets, timestamps, ends, range_ms, firsts, counts):
+    """For each row and step the first point of the window and how many it holds."""
     for row in range(offsets.size - 1):
-        step = 0
-        for at in range(offsets[row], offsets[row + 1]):
-            while step < ends.size and ends[step] < timestamps[at]:
-                step += 1
-            keep[at] = step < ends.size and timestamps[at] > ends[step] - range_ms
+        at, last = offsets[row], offsets[row + 1]
+        for step in range(ends.size):
+            first = sought(timestamps, at, last, ends[step] - range_ms)
+            at = sought(timestamps, first, last, ends[step])
+            firsts[row * ends.size + step] = first
+            counts[row * ends.size + step] = at - first
 
 
 @kernel(types.int64(_U64S, _FLAGS))
