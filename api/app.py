@@ -35,15 +35,20 @@ from api.routes import (
     collectd,
     csv_import,
     exposition,
+    federate,
     health,
     influx,
     kv,
     metadata,
     opentsdb,
+    prometheus_admin,
+    prometheus_status,
     promql,
+    promql_text,
     pushgateway,
     remote_write,
     rules,
+    series,
     targets,
 )
 from api.routes.writers import writer_of
@@ -172,6 +177,11 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         targets,
         metadata,
         promql,
+        promql_text,
+        series,
+        federate,
+        prometheus_status,
+        prometheus_admin,
     ):
         routes.declare(app, node)
     health.declare(app, node, metrics)

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.errors import NotFound, QueryCanceled, QueryTimedOut
+from api.errors import QueryCanceled, QueryTimedOut
 from api.logs import LOG
 from tsdb import limits
 
@@ -104,9 +104,10 @@ class Queries:
         """The longest first."""
         return [query.shown() for query in list(self._running.values())]
 
-    def cancel(self, id_: str) -> None:
-        """Raises NotFound."""
-        query = self._running.get(int(id_)) if id_.isascii() and id_.isdigit() else None
+    def cancel(self, id_: str) -> bool:
+        """False if there is no such query any more."""
+        query = next((each for each in self._running.values() if str(each.id) == id_), None)
         if query is None:
-            raise NotFound(f"no active query has the id {id_[:30]!r}")
+            return False
         query.canceled = "stopped by an operator"
+        return True

@@ -34,7 +34,7 @@ Json = dict[str, Any]
 
 
 class MetadataQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     metric: str = Field("", description="Of this family only.")
     limit: int = Field(limits.FAMILIES_MAX, ge=-1, description="At most this many; -1 for all.")
@@ -44,7 +44,7 @@ class MetadataQuery(BaseModel):
 
 
 class ExemplarsQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     query: str = Field(description="Selector.", examples=[['cpu{host="a"}']])
     start: Start = None

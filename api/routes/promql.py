@@ -221,8 +221,7 @@ def declare(app: FastAPI, node: Node) -> None:
 
     @app.delete("/api/v1/status/active_queries/{id}", **examples.CANCEL)
     async def cancel_query(request: Request) -> Response:
-        queries.cancel(request.path_params["id"])
-        return _data({})
+        return _data({"canceled": queries.cancel(request.path_params["id"])})
 
 
 def _data(found: object) -> Reply:

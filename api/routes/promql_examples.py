@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.routes.responses import Json, data_answer, json_answer, parameter, refusals
+from api.routes.responses import Json, data_answer, parameter, refusals
 
 __all__ = ["ACTIVE", "CANCEL", "QUERY", "QUERY_POST", "QUERY_RANGE", "QUERY_RANGE_POST", "form"]
 
@@ -118,10 +118,26 @@ ACTIVE: Json = {
 CANCEL: Json = {
     "tags": ["PromQL"],
     "summary": "Stop a query",
-    "description": "Its client is answered 503 `canceled`.",
+    "description": "Its client is answered 503 `canceled`. One that has ended cannot be stopped.",
     "operation_id": "cancel_query",
     "responses": {
-        200: json_answer("It stops at the next node of its tree.", {"status": "success"}),
-        **refusals(404),
+        200: data_answer(
+            "Whether there was such a query. It stops at the next node of its tree.",
+            {"canceled": True},
+            {"type": "object", "properties": {"canceled": {"type": "boolean"}}},
+        ),
+        **refusals(),
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "id",
+                "in": "path",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+                "examples": {"id": {"value": "1"}},
+                "description": "As the list of active queries has it.",
+            }
+        ]
     },
 }

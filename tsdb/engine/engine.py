@@ -23,6 +23,7 @@ from tsdb.batch import Batch, Columns, Exemplar, FamilyMetadata, SeriesDefinitio
 from tsdb.block.reader import Block, Damage
 from tsdb.codec.resolution import Resolution
 from tsdb.engine.annotations import Annotations
+from tsdb.engine.presence import present
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth_order
 from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
@@ -243,6 +244,12 @@ class Engine:
             resolution=self.resolution,
             warnings=tuple(warnings),
         )
+
+    def present(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[Reader, U32s]:
+        """Matching series that may have points from start to end (tsdb.engine.presence), and what
+        names them."""
+        index, refs, version, views = self._views(matchers)
+        return index, present(refs, version, views, start, end)
 
     def _views(self, matchers: Sequence[Matcher]) -> tuple[Reader, U32s, Version, list[HeadView]]:
         """Index, series, sources and head states that belong to one position of the log."""

@@ -29,6 +29,7 @@ from tsdb.batch import I64s, SeriesDefinitions, U8s, U32s, U64s
 from tsdb.errors import CorruptionError, InvalidInput
 from tsdb.index import kernels as k
 from tsdb.index.aliases import Aliases
+from tsdb.index.census import Census, census
 from tsdb.index.columns import IndexColumns
 from tsdb.index.kernels import columns as column_kernels
 from tsdb.index.kernels import tables as table_kernels
@@ -192,6 +193,10 @@ class Registry:
 
     def label_values(self, name: str, refs: U32s | None = None) -> list[str]:
         return self._reader.label_values(name, refs)
+
+    def census(self, most: int) -> Census:
+        """How series spread over names and labels, at most `most` lines a list."""
+        return census(self._tables, most)
 
     def definitions_from(self, ref: int) -> IndexColumns:
         """All visible series with refs from `ref` on, as an index file holds them."""
