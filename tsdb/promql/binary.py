@@ -85,12 +85,11 @@ def _of_vectors(evaluation: Evaluation, node: Binary, left: Vector, right: Vecto
     if node.operator in matching.SETS:
         return matching.SETS[node.operator](node.matching, left, right)
     try:
-        pairs = matching.pairs(node, left, right)
+        pairs = matching.pairs(evaluation, node, left, right)
     except matching.Twins as refusal:
         if refusal.step:  # an earlier step may be refused for another reason
             _of_vectors(evaluation, node, left.until(refusal.step), right.until(refusal.step))
         raise
-    evaluation.charge_cells(pairs.left.values.size)
     compare = COMPARISON.get(node.operator)
     present = pairs.left.present & pairs.right.present
     if compare is None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+COUNTING = 6  # cells' worth of room to number a value
+
 
 def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     assert node.parameter is not None, "the parser checks arguments"
@@ -33,6 +35,7 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     # The value's label replaces one that the series have; `without` takes either away.
     names = [each for each in node.labels if each != name]
     told = not (node.without and name in (*node.labels, METRIC_NAME))
+    evaluation.charge_cells(COUNTING * int(vector.present.sum()))
     groups, labels = vector.rows.grouped(
         (*names, name) if node.without else names, without=node.without
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from tsdb.promql.ast import Binary, Cardinality, Matching
 from tsdb.promql.errors import QueryFailed
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Clash, Vector, contiguous
+
+if TYPE_CHECKING:
+    from tsdb.promql.evaluate import Evaluation
 
 __all__ = ["SETS", "Pairs", "Twins", "pairs"]
 
@@ -59,42 +63,48 @@ class Pairs:
         answer = Vector(self.rows, values, present)
         if self.distinct and np.unique(self.groups).size == self.groups.size:
             return answer
-        if not one_to_one:
-            self._check_unique(present)
-        return answer.merged()
-
-    def _check_unique(self, present: Bools) -> None:
         twins = self.rows.twins()
         if twins is None:
-            return
-        _, same = np.unique(np.stack((self.groups, twins[0])), axis=1, return_inverse=True)
+            return answer
+        if not one_to_one:
+            self._check_unique(present, twins[0])
+        return answer.merged()
+
+    def _check_unique(self, present: Bools, called: I64s) -> None:
+        _, same = np.unique(np.stack((self.groups, called)), axis=1, return_inverse=True)
         if _first_clash(same.reshape(-1).astype(np.int64), present) is not None:
             raise QueryFailed(NOT_UNIQUE)
 
 
-def pairs(node: Binary, left: Vector, right: Vector) -> Pairs:
-    """All rows that match. Raises Twins."""
+def pairs(evaluation: Evaluation, node: Binary, left: Vector, right: Vector) -> Pairs:
+    """All rows that match. Raises Twins; LimitExceeded if they are too many."""
     how = node.matching
     swapped = how.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
     in_many, in_one, labels = _common_groups(how, many.rows, one.rows)
     one, in_one = _unique(how, one, in_one, labels, _living(many), swapped=swapped)
-    rows_many, rows_one = _meetings(in_many, in_one, len(labels))
+    counts = np.bincount(in_one, minlength=len(labels))
+    evaluation.charge_cells(int(counts[in_many].sum()) * left.steps)
+    rows_many, rows_one = _meetings(in_many, in_one, counts)
     many, one = _taken(many, rows_many), _taken(one, rows_one)
     groups = in_many[rows_many]
-    # Arithmetic of one to one keeps just what both sides have in common, unless it is the name.
-    common = how.cardinality is Cardinality.ONE_TO_ONE and _drops_name(node)
+    # Arithmetic of one to one keeps just what both sides have in common.
+    common = (
+        how.cardinality is Cardinality.ONE_TO_ONE
+        and _drops_name(node)
+        and not (how.on and METRIC_NAME in how.labels)
+    )
     return Pairs(
         left=one if swapped else many,
         right=many if swapped else one,
         rows=(
-            Rows([labels[group].without((METRIC_NAME,)) for group in groups.tolist()])
+            Rows([labels[group] for group in groups.tolist()])
             if common
             else _result_rows(node, many.rows, one.rows)
         ),
         groups=groups,
         cardinality=how.cardinality,
-        distinct=common and METRIC_NAME not in how.labels,
+        distinct=common,
     )
 
 
@@ -160,10 +170,12 @@ def _refuse_twins(
     )
 
 
-def _meetings(many: I64s, one: I64s, groups: int) -> tuple[I64s, I64s]:
-    """Rows of both sides that are in the same group, in the order of the many side."""
+def _meetings(many: I64s, one: I64s, counts: I64s) -> tuple[I64s, I64s]:
+    """Rows of both sides that are in the same group, in the order of the many side.
+
+    `counts` is how many rows of the one side each group has.
+    """
     order = np.argsort(one, kind="stable")
-    counts = np.bincount(one, minlength=groups)
     begins = np.concatenate(([0], np.cumsum(counts)))[:-1]
     times = counts[many]
     rows_many = np.repeat(np.arange(many.size), times)
@@ -176,7 +188,7 @@ def _result_rows(node: Binary, many: Rows, one: Rows) -> Rows:
     how = node.matching
     one_to_one = how.cardinality is Cardinality.ONE_TO_ONE
     if one_to_one and how.on:
-        kept = sorted(set(how.labels))
+        kept = sorted(set(how.labels) - ({METRIC_NAME} if _drops_name(node) else set()))
         return many.renamed(lambda labels: labels.only(kept))
     gone = {METRIC_NAME} if _drops_name(node) else set()
     gone |= set(how.labels) if one_to_one else set()

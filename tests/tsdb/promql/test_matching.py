@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsdb.errors import InvalidInput
+from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import METRIC_NAME
 from tsdb.index.selector import parse_series
 from tsdb.promql.errors import QueryFailed
@@ -282,3 +282,13 @@ def test_equal_names_left_over_by_arithmetic_are_refused(ask: Ask, table: Tabled
     assert table(ask('{a="1"} + 1', series)) == {'{a="1"}': [2.0, 3.0]}
     with pytest.raises(QueryFailed, match=r"vector cannot contain metrics with the same labelset"):
         ask('{a="1"} + 1', series | {'z{a="1"}': [3.0, 3.0]})
+
+
+def test_pairs_are_bounded_before_they_are_made(ask: Ask) -> None:
+    # Each series of r lives at a step of its own, so that only the number of pairs is at fault.
+    count = 400
+    series: dict[str, Values] = {f'l{{i="{i}"}}': [1.0] * count for i in range(400)}
+    for i in range(count):
+        series[f'r{{b="{i}"}}'] = [None] * i + [1.0] + [None] * (count - i - 1)
+    with pytest.raises(LimitExceeded, match=r"holds 64,\d\d\d,\d\d\d values at once"):
+        ask("l * on () group_left (b) r", series)
