@@ -99,6 +99,14 @@ class Settings(BaseModel):
     influx_bare_value: bool = Field(
         False, description="a field called `value` adds nothing to the measurement's name"
     )
+    otlp_promote_resource_attributes: str = Field(
+        "",
+        max_length=16 * limits.KIB,
+        description="OTLP resource attributes that become labels of every series; between commas",
+    )
+    otlp_delta: Literal["as-is", "refuse"] = Field(
+        "as-is", description="OTLP sums and histograms in deltas: kept as they were sent, or not"
+    )
     port_file: Path | None = Field(
         None, description="file that gets the bound port, once the server answers"
     )

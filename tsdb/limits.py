@@ -44,6 +44,9 @@ ASIDES_PER_REQUEST_MAX = 10_000
 """Exemplars and metadata of one remote_write body; Prometheus sends at most 2,000 at once."""
 EXEMPLAR_CHARACTERS_MAX = 128
 """Names and values of an exemplar's labels together, as OpenMetrics 1.0 and Prometheus have it."""
+INFO_POINTS_PER_RESOURCE_MAX = 1_000
+"""Points of target_info that one resource of an OTLP body makes, 150 s apart: 41 hours. Of a longer
+span, the last ones: a sender's single wrong time would make millions."""
 
 # --- requests -----------------------------------------------------------------------------
 BODY_BYTES_MAX = 32 * MIB

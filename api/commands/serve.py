@@ -64,6 +64,14 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    otlp_promote_resource_attributes: Annotated[
+        str | None,
+        _flag("otlp-promote", "OTLP resource attributes to be labels.", metavar="KEY,KEY"),
+    ] = None,
+    otlp_delta: Annotated[
+        str | None,
+        _flag("otlp-delta", "OTLP's deltas: as-is or refuse.  [default: as-is]", metavar="HOW"),
+    ] = None,
     scrape_config: Annotated[
         Path | None,
         _flag("scrape-config", "Whom to scrape, as Prometheus' file says.", metavar="FILE.yml"),
@@ -171,6 +179,8 @@ def serve(
             "influx_db_label": influx_db_label,
             "influx_separator": influx_separator,
             "influx_bare_value": influx_bare_value,
+            "otlp_promote_resource_attributes": otlp_promote_resource_attributes,
+            "otlp_delta": otlp_delta,
             "scrape_config": scrape_config,
             "rules": rules,
             "alertmanagers": alertmanager,

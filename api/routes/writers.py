@@ -23,6 +23,7 @@ from api.routes import (
     influx,
     kv,
     opentsdb,
+    otlp,
     pushgateway,
     remote_write,
 )
@@ -43,6 +44,7 @@ EXACT: dict[tuple[str, bytes], Write] = {
     ("POST", b"/api/v1/push"): remote_write.write,
     ("POST", b"/api/v1/import/prometheus"): exposition.write,
     ("POST", b"/api/v1/import/csv"): csv_import.write,
+    **{("POST", path.encode()): otlp.write for path in otlp.PATHS},
 }
 # (prefix, methods, write); longer prefixes first
 PREFIXES: tuple[tuple[bytes, frozenset[str], Write], ...] = (

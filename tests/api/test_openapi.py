@@ -48,8 +48,8 @@ def test_every_route_of_the_issue_is_declared(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in json.dumps(document)
 
 
-def examples_of(operation: dict[str, Any]) -> list[tuple[dict[str, str], str, Any]]:
-    """Every (path values, query, body) that the document gives as an example."""
+def examples_of(operation: dict[str, Any]) -> list[tuple[dict[str, str], str, Any, str]]:
+    """Every (path values, query, body, its media type) that the document gives as an example."""
     keys = [{}]
     query = []
     for one in operation.get("parameters", []):
@@ -58,8 +58,8 @@ def examples_of(operation: dict[str, Any]) -> list[tuple[dict[str, str], str, An
         elif one.get("required"):
             query.append(f"{one['name']}={quote(one['schema']['examples'][0][0])}")
     content = operation.get("requestBody", {}).get("content", {})
-    bodies = [e["value"] for media in content.values() for e in media["examples"].values()]
-    return [(key, "&".join(query), body) for key in keys for body in bodies or [None]]
+    bodies = [(e["value"], m) for m, one in content.items() for e in one["examples"].values()]
+    return [(key, "&".join(query), *body) for key in keys for body in bodies or [(None, "")]]
 
 
 @pytest.mark.parametrize(("method", "path"), operations())
@@ -68,14 +68,15 @@ def test_the_examples_work(server: Any, document: dict[str, Any], method: str, p
     found = examples_of(operation)
 
     assert found
-    for values, query, body in found:
+    for values, query, body, media in found:
         target = path
         for name, value in values.items():
             target = target.replace("{" + name + "}", quote(value))
             server("PUT", target, [[1_700_000_000, 1]])
         target += f"?{query}" if query else ""
         body = body.encode() if isinstance(body, str) else body
-        reply = server(method.upper(), target, body)
+        headers = {"content_type": media} if media else {}
+        reply = server(method.upper(), target, body, **headers)
         assert reply.status in (200, 202, 204), (target, reply.body)
         if reply.status == 204:
             assert "204" in operation["responses"]

@@ -1,0 +1,1 @@
+"""OpenTelemetry metrics: bodies of OTLP to columns, as Prometheus' receiver names them."""
