@@ -49,3 +49,23 @@ def test_a_stale_ref_is_a_bug_not_a_crash(registry: Registry) -> None:
 
 def test_labels_share_their_strings(registry: Registry) -> None:
     assert registry.labels(1).name is registry.labels(2).name
+
+
+def test_few_series_of_many_and_all_of_them(registry: Registry) -> None:
+    reader = registry.reader()
+    few, everything = np.array([7, 3], np.uint32), np.arange(COUNT, dtype=np.uint32)
+    for refs in (few, everything):
+        expected = [reader.labels(int(ref)) for ref in refs]
+        assert reader.labels_of_all(refs) == expected
+        text, begins = reader.written(refs, lambda n, v: f"{n}{v}".encode(), b"<", b">")
+        assert text.tobytes().decode() == "".join(
+            f"<__name__cpu,host{labels['host']}>" for labels in expected
+        )
+        assert begins[-1] == text.size
+    assert reader.labels_of_all(few, without="__name__") == [{"host": "00007"}, {"host": "00003"}]
+    assert reader.labels_of_all(few, without="unknown") == reader.labels_of_all(few)
+    assert reader.text_order(few).tolist() == [1, 0]
+    assert [each.tolist() for each in reader.grouped(everything[:4], ["host"], without=True)] == [
+        [0, 0, 0, 0],
+        [0],
+    ]
