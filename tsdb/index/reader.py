@@ -13,13 +13,14 @@ Price: a selection, tsdb.index.postings; labels 3 µs a series, decoded strings 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 
 from tsdb.batch import I64s, U8s, U32s
-from tsdb.index.kernels import NAME
+from tsdb.index.kernels import NAME, PAIRED
 from tsdb.index.kernels import groups as group_kernels
 from tsdb.index.kernels import rows as row_kernels
 from tsdb.index.kernels import tables as table_kernels
@@ -29,6 +30,8 @@ from tsdb.index.postings import Postings, name_field
 from tsdb.index.tables import Tables
 
 BY_KEY = -1  # sort_rows: the order of canonical keys
+Write: TypeAlias = Callable[[str, str], bytes]
+DENSE = 8  # ids in all per id asked for, up to which a table beats sorting
 STRINGS_KEPT = 1 << 16  # decoded labels, shared by the Labels that hold them
 
 
@@ -65,19 +68,64 @@ class Reader:
 
     def labels_of_all(self, refs: U32s, *, without: str = "") -> list[Labels]:
         """Label sets of many series, one label left out: a quarter of the time of `labels`."""
+        pairs, ends = self._pairs(refs, without)
+        known = self._texts(self._numbered(pairs)[0])
+        texts = list(map(known.__getitem__, pairs.tolist()))
+        return [Labels.of_sorted(texts[start:end]) for start, end in pairwise(ends.tolist())]
+
+    def written(
+        self, refs: U32s, write: Write, head: bytes, tail: bytes, *, without: str = ""
+    ) -> tuple[U8s, I64s]:
+        """Each series as `head`, its labels with commas between, `tail`; where each begins.
+
+        `write` is asked once for each distinct label, so that 10,000 series are few labels.
+        """
+        pairs, ends = self._pairs(refs, without)
+        distinct, numbers = self._numbered(pairs)
+        texts = self._texts(distinct)
+        parts = [write(*texts[pair]) for pair in distinct.tolist()]
+        sizes = np.array([len(part) for part in parts], np.int64)
+        starts = np.zeros(sizes.size + 1, np.int64)
+        np.cumsum(sizes, out=starts[1:])
+        counts = np.diff(ends)
+        begins = np.zeros(ends.size, np.int64)
+        filled = np.concatenate(([0], np.cumsum(sizes[numbers])))[ends]
+        around = (len(head) + len(tail)) * np.arange(ends.size)
+        begins[1:] = np.cumsum(np.maximum(counts - 1, 0))
+        begins += filled + around
+        out = np.empty(int(begins[-1]), np.uint8)
+        row_kernels.write_rows(
+            *(ends, numbers, starts, _bytes(b"".join(parts))),
+            *(_bytes(head), _bytes(tail), begins, out),
+        )
+        return out, begins
+
+    def _numbered(self, pairs: U32s) -> tuple[U32s, I64s]:
+        """Each pair id once, ascending; for each of `pairs` its place there."""
+        paired = int(self._tables.counts[PAIRED])
+        if pairs.size * DENSE < paired:
+            distinct, places = np.unique(pairs, return_inverse=True)
+            return distinct, places.astype(np.int64)
+        table = np.zeros(paired, np.int64)
+        table[pairs] = 1
+        found = np.flatnonzero(table)
+        table[found] = np.arange(found.size)
+        return found.astype(np.uint32), table[pairs]
+
+    def _pairs(self, refs: U32s, without: str) -> tuple[U32s, I64s]:
+        """Pair ids of all series back to back, less those of one name; where each begins."""
         _, row_start, row_count, row_pairs = self._tables.keys
         refs = self._known(refs)
         sizes = row_count[refs].astype(np.int64)
-        ends = np.cumsum(sizes)
-        places = np.repeat(row_start[refs] - (ends - sizes), sizes) + np.arange(sizes.sum())
+        begins = np.zeros(refs.size + 1, np.int64)
+        np.cumsum(sizes, out=begins[1:])
+        places = np.repeat(row_start[refs] - begins[:-1], sizes) + np.arange(begins[-1])
         pairs = row_pairs[places]
         if without:
             kept = self._tables.pairs[1][pairs, NAME] != self._name(without)
-            ends = np.concatenate(([0], np.cumsum(kept)))[ends]
+            begins = np.concatenate(([0], np.cumsum(kept)))[begins]
             pairs = pairs[kept]
-        texts = list(map(self._texts(np.unique(pairs)).__getitem__, pairs.tolist()))
-        borders = [0, *ends.tolist()]
-        return [Labels.of_sorted(texts[start:end]) for start, end in pairwise(borders)]
+        return pairs, begins
 
     def grouped(self, refs: U32s, names: Sequence[str], *, without: bool) -> tuple[I64s, I64s]:
         """Series that agree in these labels, or in all others: numbers of groups, their firsts.
@@ -156,6 +204,10 @@ class Reader:
         label = self._tables.bytes_of(pair)
         end = LENGTH_BYTES + int.from_bytes(label[:LENGTH_BYTES], "little")
         return label[LENGTH_BYTES:end].decode(), label[end + LENGTH_BYTES :].decode()
+
+
+def _bytes(data: bytes) -> U8s:
+    return np.frombuffer(data, np.uint8)
 
 
 def keys_of(tables: Tables, refs: U32s) -> tuple[U8s, I64s]:

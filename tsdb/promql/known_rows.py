@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tsdb.batch import I64s, U32s
+from tsdb.batch import I64s, U8s, U32s
 from tsdb.index.labels import METRIC_NAME, Labels
-from tsdb.index.reader import Reader
+from tsdb.index.reader import Reader, Write
 from tsdb.promql.rows import EMPTY, Rows, dropped, kept_only
 
 __all__ = ["KnownRows"]
@@ -48,6 +48,9 @@ class KnownRows(Rows):
             return None
         groups, firsts = self._index.grouped(self._refs, (METRIC_NAME,), without=True)
         return None if firsts.size == self._refs.size else (groups, firsts)
+
+    def written(self, write: Write, head: bytes, tail: bytes) -> tuple[U8s, I64s]:
+        return self._index.written(self._refs, write, head, tail, without=self._left_out)
 
     def order(self) -> I64s:
         return self._index.text_order(self._refs, without=self._left_out)

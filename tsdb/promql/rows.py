@@ -10,11 +10,13 @@ can answer from numbers where the rows come straight from the index.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 import numpy as np
 
-from tsdb.batch import I64s
+from tsdb.batch import I64s, U8s
 from tsdb.index.labels import METRIC_NAME, Labels
+from tsdb.index.reader import Write
 from tsdb.promql.errors import QueryFailed
 
 __all__ = ["SAME_LABELS", "Rows", "dropped", "kept_only"]
@@ -80,6 +82,20 @@ class Rows:
         if self.twins() is not None:
             raise QueryFailed(SAME_LABELS)
         return self
+
+    def written(self, write: Write, head: bytes, tail: bytes) -> tuple[U8s, I64s]:
+        """Each row as `head`, its labels with commas between, `tail`; where each begins.
+
+        `write` is asked once for each distinct label.
+        """
+        known = cache(write)
+        texts = [
+            head + b",".join([known(*pair) for pair in labels.items()]) + tail
+            for labels in self.labels()
+        ]
+        begins = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(text) for text in texts], out=begins[1:])
+        return np.frombuffer(b"".join(texts), np.uint8), begins
 
     def order(self) -> I64s:
         """Rows sorted by names and values of their labels, as Prometheus orders a matrix."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,23 @@ def test_labels_and_order(rows: tuple[Rows, Rows]) -> None:
     check_same(known, plain)
     assert known.order().tolist() == plain.order().tolist()
     check_same(known.taken(known.order()), plain.taken(plain.order()))
+
+
+@given(rows=both(), head=st.binary(max_size=3), tail=st.binary(max_size=3))
+@settings(max_examples=100)
+def test_rows_in_writing(rows: tuple[Rows, Rows], head: bytes, tail: bytes) -> None:
+    def write(name: str, value: str) -> bytes:
+        return f"{name}={value}".encode()
+
+    expected = [
+        head + b",".join(write(*pair) for pair in labels.items()) + tail
+        for labels in rows[1].labels()
+    ]
+    for each in rows:
+        text, begins = each.written(write, head, tail)
+        borders = begins.tolist()
+        assert [text[a:b].tobytes() for a, b in pairwise(borders)] == expected
+        assert text.size == borders[-1]
 
 
 @given(rows=both(), names=st.lists(st.sampled_from([*NAMES, "unknown"])), without=st.booleans())

@@ -13,6 +13,7 @@ import numpy as np
 from tsdb.codec.bits import prefetch_read
 from tsdb.index.kernels import (
     AT,
+    I64S_IN,
     KEYS,
     NAME,
     PAIRS,
@@ -177,6 +178,30 @@ def copy_keys(keys, pairs, refs, offsets, out):
     for i in range(refs.size):
         row = np.int64(row_start[refs[i]])
         write_key(pairs, row_pairs, row, np.int64(row_count[refs[i]]), out, offsets[i])
+
+
+@kernel(f"void({I64S_IN}, {I64S_IN}, {I64S_IN}, {U8S_IN}, {U8S_IN}, {U8S_IN}, {I64S_IN}, u1[::1])")
+def write_rows(ends, numbers, starts, parts, head, tail, begins, out):
+    """Row i: head, parts numbers[ends[i]:ends[i + 1]] with commas between, tail.
+
+    Part n is parts[starts[n]:starts[n + 1]]; row i fills out[begins[i]:begins[i + 1]].
+    """
+    for i in range(ends.size - 1):
+        at = begins[i]
+        for k in range(head.size):
+            out[at + k] = head[k]
+        at += head.size
+        for item in range(ends[i], ends[i + 1]):
+            if item > ends[i]:
+                out[at] = 44
+                at += 1
+            start = starts[numbers[item]]
+            size = starts[numbers[item] + 1] - start
+            for k in range(size):
+                out[at + k] = parts[start + k]
+            at += size
+        for k in range(tail.size):
+            out[at + k] = tail[k]
 
 
 @inlined
