@@ -44,6 +44,7 @@ BENCHMARKS = {
     "scrape": "stdout",
     "churn": "stdout",
     "peers": "stdout",
+    "queries": "stdout",
 }
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tsdb.commit.request import Written
     from tsdb.database.database import Database
     from tsdb.database.opening import open_database as open
+    from tsdb.promql.matrix import Matrix
     from tsdb.query.selection import Selection
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Database",
     "InvalidInput",
     "LimitExceeded",
+    "Matrix",
     "NewerFormat",
     "Selection",
     "StorageFailed",
@@ -46,6 +48,7 @@ __all__ = [
 
 _HOMES = {
     "Database": "tsdb.database.database",
+    "Matrix": "tsdb.promql.matrix",
     "Selection": "tsdb.query.selection",
     "Written": "tsdb.commit.request",
 }

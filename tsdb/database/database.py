@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tsdb.engine.engine import Engine
     from tsdb.engine.store import Store
     from tsdb.log.protocol import Log
+    from tsdb.promql.matrix import Matrix
     from tsdb.query.selection import Selection
     from tsdb.vfs import Lock
 
@@ -192,6 +193,36 @@ class Database:
         start, end = _range(start, end)
         engine = self._open_engine()
         return engine.select(self._matchers(selector), start, end, points_max=points_max)
+
+    def query(
+        self,
+        promql: str,
+        start: int | None = None,
+        end: int | None = None,
+        step: int | None = None,
+        *,
+        points_max: int = limits.POINTS_PER_SELECT_MAX,
+    ) -> Matrix:
+        """What PromQL is worth: at `start` alone (now unless given), or every `step` to `end`.
+
+        Times are ticks; of finer ones than milliseconds the rest is dropped, as PromQL counts in
+        those. Raises InvalidInput, LimitExceeded; `tsdb.promql.errors.QueryFailed` where the
+        points do not allow the query.
+        """
+        from tsdb.promql import query
+        from tsdb.promql.matrix import matrix_of
+
+        per_s = self.resolution.ticks_per_s
+        source = query.Source(self.select, ticks_per_s=per_s, points_max=points_max)
+        at = (self._now_ticks() if start is None else _tick(start)) * 1000 // per_s
+        if end is None and step is None:
+            answer = query.instant(source, promql, at)
+        elif end is None or step is None or start is None:
+            raise InvalidInput("a range needs start, end and step")
+        else:
+            until, every = _tick(end) * 1000 // per_s, _tick(step) * 1000 // per_s
+            answer = query.over_range(source, promql, at, until, every)
+        return matrix_of(answer, self.resolution)
 
     def series(
         self, selector: Selector = "{}", start: int = INT64_MIN, end: int = INT64_MAX

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from tsdb.promql.matrix import Matrix
     from tsdb.query.selection import Selection
 
 
@@ -55,6 +56,14 @@ def to_pandas(selection: Selection) -> Any:
     for name, (values, codes) in _label_codes(selection).items():
         data[name] = pandas.Categorical.from_codes(np.repeat(codes, counts), values)
     return pandas.DataFrame(data)
+
+
+def wide(matrix: Matrix) -> Any:
+    """A row a time, a column a series."""
+    pandas = _extra("pandas", "pandas")
+    unit = matrix.resolution.name.lower()
+    times = pandas.DatetimeIndex(matrix.timestamps.view(f"datetime64[{unit}]")).tz_localize("UTC")
+    return pandas.DataFrame(matrix.values.T, times, [str(labels) for labels in matrix.labels])
 
 
 def to_polars(selection: Selection) -> Any:
