@@ -45,6 +45,18 @@ _EXPERIMENTAL = frozenset({
     "sort_by_label_desc", "ts_of_last_over_time", "ts_of_max_over_time", "ts_of_min_over_time",
 })  # fmt: skip
 _EXPERIMENTAL_AGGREGATIONS = frozenset({"limitk", "limit_ratio"})
+_WORDS = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"\b(expected type|got) vector\b", r"\1 instant vector"),
+        (r"\b(expected type|got) matrix\b(?! instead)", r"\1 range vector"),
+        (r"only allowed on vector\b", "only allowed on instant vector"),
+        (r"only allowed between vectors", "only allowed between instant vectors"),
+        (r"scalar or vector, got: (\w+)", r'scalar or instant vector, got "\1"'),
+        (r'(?<=aggregate expression) "\w+"', ""),
+        (r"^unexpected end of input inside brackets$", "unclosed left bracket"),
+    )
+)
 _HELD = re.compile(r"#(\d+)")
 
 
@@ -77,11 +89,19 @@ def _tree(scanned: Scanned) -> Any:
     try:
         return promql_parser.parse(scanned.text)
     except ValueError as error:
-        raise InvalidInput(_with_strings(str(error), scanned).replace("'", '"')) from error
+        raise InvalidInput(_with_strings(_worded(str(error)), scanned)) from error
     except BaseException as panic:
         if type(panic).__name__ != "PanicException":  # of the package's Rust code; no Exception
             raise
         raise InvalidInput("the parser failed on this query") from panic
+
+
+def _worded(sentence: str) -> str:
+    """A message of the grammar in Prometheus' words, as far as they differ in words only."""
+    sentence = sentence.replace("'", '"').replace("right_brace", '"}"')
+    for pattern, words in _WORDS:
+        sentence = pattern.sub(words, sentence)
+    return sentence
 
 
 def _with_strings(sentence: str, scanned: Scanned) -> str:
@@ -218,6 +238,8 @@ class _Reader:
         return found
 
     def _check_function(self, name: str) -> None:
+        if name in {"start", "end"}:
+            raise InvalidInput('unexpected "("')
         if name in _LATER:
             raise InvalidInput(f'unknown function with name "{name}"')
         if name in _EXPERIMENTAL and EXPERIMENTAL_FUNCTIONS not in self._features:
