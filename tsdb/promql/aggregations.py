@@ -86,7 +86,8 @@ def _avg(grouped: Grouped) -> tuple[F64s, Bools]:
     from tsdb.promql.kernels import aggregations as kernel
 
     totals, lost, seen = _totals(grouped)
-    means = (totals + lost) / _counted(grouped)
+    numbers = _counted(grouped)
+    means = totals / numbers + lost / numbers
     infinite = np.isinf(totals)
     if infinite.any():
         running, careful, rest = grouped.nothing(), grouped.zeros(), grouped.zeros()
@@ -95,7 +96,7 @@ def _avg(grouped: Grouped) -> tuple[F64s, Bools]:
             grouped.groups, grouped.values, grouped.present, infinite, running, careful, rest,
             numbers,
         )  # fmt: skip
-        careful = np.where(running, careful + rest, (careful + rest) / numbers)
+        careful = np.where(running, careful + rest, careful / numbers + rest / numbers)
         means = np.where(infinite, careful, means)
     return means, seen
 

@@ -88,7 +88,7 @@ def mean(values: list[float]) -> float:
             running, total, lost = True, total / (number - 1), lost / (number - 1)
         share = (number - 1) / number
         total, lost = added(value / number, share * total, share * lost)
-    return total + lost if running else (total + lost) / len(values)
+    return total + lost if running else total / len(values) + lost / len(values)
 
 
 def variance(values: list[float]) -> float:
