@@ -64,7 +64,10 @@ def _result(answer: Answer, limit: int) -> Generator[bytes, None, bool]:
         if 0 < limit < len(rows):
             rows, columns, cut = rows.taken(np.arange(limit)), first_runs(columns, limit), True
         layout = Layout(POINTS, 3, TEXT, b"[", b',"', b'"]', separator=b",", tail=b"]}")
-        yield from pieces(_heads(rows.labels(), b',"values":['), columns, layout)
+        heads, begins = _heads(rows, b'},"values":[')
+        texts = heads.tobytes()
+        cuts = zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True)
+        yield from pieces([texts[first:last] for first, last in cuts], columns, layout)
     yield b"]"
     return cut
 
@@ -76,7 +79,7 @@ def first_runs(columns: Columns, count: int) -> Columns:
 
 def _matrix(vector: Vector, times: I64s, *, one: bool) -> Iterator[bytes]:
     """Rows with all their points, or, of an instant, each with its one."""
-    heads, head_ends = _metrics(vector.rows, b',"value":' if one else b',"values":[')
+    heads, head_ends = _heads(vector.rows, b'},"value":' if one else b'},"values":[')
     stamps, stamp_ends = _joined([b'[%b,"' % moment(ms) for ms in times.tolist()])
     tail = np.frombuffer((b"}" if one else b"]}") + bytes(SLACK_BYTES), np.uint8)
     values = np.ascontiguousarray(vector.values).view(np.uint64)
@@ -91,20 +94,17 @@ def _matrix(vector: Vector, times: I64s, *, one: bool) -> Iterator[bytes]:
             out = np.empty(2 * out.size, np.uint8)  # a label set needs more room
 
 
-def _metrics(rows: Rows, key: bytes) -> tuple[U8s, I64s]:
-    """As `_joined(_heads(...))`, in one piece where rows are series of an index."""
-    text, begins = rows.written(_label, b',{"metric":{', b"}" + key)
-    return np.concatenate((text[1:], np.zeros(SLACK_BYTES, np.uint8))), np.maximum(begins - 1, 0)
+def _heads(rows: Rows, behind: bytes) -> tuple[U8s, I64s]:
+    """What stands in front of the points of each row, the comma behind the row before included;
+    where each begins. SLACK_BYTES follow."""
+    heads, begins = rows.written(_label, b',{"metric":{', behind)
+    if begins.size > 1:
+        begins[0] = 1
+    return np.concatenate((heads, np.zeros(SLACK_BYTES, np.uint8))), begins
 
 
 def _label(name: str, value: str) -> bytes:
-    return orjson.dumps(name) + b":" + orjson.dumps(value)
-
-
-def _heads(labels: Sequence[Mapping[str, str]], key: bytes) -> list[bytes]:
-    """What stands in front of the points of each row, the comma behind the row before included."""
-    heads = [b',{"metric":%b%b' % (orjson.dumps(dict(each)), key) for each in labels]
-    return [heads[0][1:], *heads[1:]] if heads else []
+    return b"%b:%b" % (orjson.dumps(name), orjson.dumps(value))
 
 
 def moment(ms: int) -> bytes:
