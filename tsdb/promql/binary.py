@@ -28,6 +28,16 @@ __all__ = ["combined"]
 Arithmetic: TypeAlias = Callable[[F64s, F64s], F64s]
 Comparison: TypeAlias = Callable[[F64s, F64s], Bools]
 
+
+def _power(left: F64s, right: F64s) -> F64s:
+    from tsdb.promql.kernels import powers as kernel
+
+    bases, exponents = np.broadcast_arrays(left, right)
+    found = np.empty(bases.shape)
+    kernel.power(np.ravel(bases), np.ravel(exponents), found.reshape(-1))
+    return found
+
+
 # NumPy's are those of C, which agree with Go's in every special case.
 ARITHMETIC: dict[str, Arithmetic] = {
     "+": np.add,
@@ -35,7 +45,7 @@ ARITHMETIC: dict[str, Arithmetic] = {
     "*": np.multiply,
     "/": np.divide,
     "%": np.fmod,
-    "^": np.power,
+    "^": _power,
     "atan2": np.arctan2,
 }
 COMPARISON: dict[str, Comparison] = {
