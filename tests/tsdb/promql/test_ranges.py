@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -325,6 +326,10 @@ def quantile_of(values: Sequence[float], wanted: float) -> float:
     return ordered[low] * (1 - weight) + ordered[high] * weight
 
 
+def quantile_at(wanted: Mapping[int, float], window: Window) -> float:
+    return quantile_of(window.values, wanted[window.step])
+
+
 @given(found=windows(), data=st.data())
 @settings(max_examples=80)
 def test_quantiles(found: Windows, data: st.DataObject) -> None:
@@ -334,6 +339,22 @@ def test_quantiles(found: Windows, data: st.DataObject) -> None:
     )
     fast = quickly(found, over_time.quantiles, wanted, False, scratch=2)
     check_equal(fast, slowly(found, lambda w: quantile_of(w.values, float(wanted[w.step]))))
+
+
+@pytest.mark.parametrize("points", [300, 3000])
+def test_quantiles_of_large_windows(points: int) -> None:
+    """Few steps or many points: nothing is kept in order then."""
+    rng = np.random.default_rng(points)
+    some = np.where(rng.random(points) < 0.01, np.nan, np.round(rng.normal(size=points), 1))
+    columns = columns_of([list(zip(range(0, points * 1000, 1000), some.tolist(), strict=True))])
+    for step in (10_000, 300_000):
+        ends = np.arange(0, points * 1000, step, dtype=np.int64)
+        found = Windows(Rows([Labels({"a": "1"})]), columns, ends, 2_000_000)
+        wanted = np.linspace(0, 1, ends.size)
+        fast = quickly(found, over_time.quantiles, wanted, False, scratch=2)
+
+        by_step = dict(enumerate(wanted.tolist()))
+        check_equal(fast, slowly(found, partial(quantile_at, by_step)))
 
 
 @given(found=windows())

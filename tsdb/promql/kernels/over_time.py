@@ -14,6 +14,7 @@ import numpy as np
 from numba import types
 
 from tsdb.jit import inlined, kernel
+from tsdb.promql.kernels.aggregations import interpolated as selected
 from tsdb.promql.kernels.windows import moved
 
 _I64S = types.Array(types.int64, 1, "C", readonly=True)
@@ -22,6 +23,7 @@ _OUT_F64S = types.Array(types.float64, 2, "C")
 _OUT_BOOLS = types.Array(types.boolean, 2, "C")
 _SCRATCH = types.Array(types.float64, 1, "C")
 
+SLIDING_POINTS, SLIDING_WINDOW = 16, 1024  # a step; at once
 EXACT_BELOW = 2.0**53  # whole numbers up to here add up without rounding
 
 SUM, MEAN, COUNT, PRESENT = range(4)
@@ -30,7 +32,11 @@ FIRST, LAST, MIN, MAX, TIME_FIRST, TIME_LAST, TIME_MIN, TIME_MAX = range(8)
 
 @inlined
 def added(value, total, carry):
-    """One more value in a compensated sum: the sum, and what it lost so far."""
+    """One more value in a compensated sum: the sum, and what it lost so far.
+
+    With branches: the sum is next to always the larger one, and what is foreseen need not be
+    waited for (without them, as across series, a line through points takes 1.7 times as long).
+    """
     new = total + value
     if math.isinf(new):
         carry = 0.0
@@ -244,17 +250,37 @@ def interpolated(ordered, nans, count, quantile):
 
 
 @inlined
-def deviation_from(median, ordered, nans, count, spare):
-    """The median of distances: ordered values lie around it, so each is put in its place."""
+def gathered(values, first, beyond, room):
+    """The numbers of a window as they come; how many, and how many NaNs there are besides."""
+    count = 0
+    for at in range(first, beyond):
+        if values[at] == values[at]:
+            room[count] = values[at]
+            count += 1
+    return count, beyond - first - count
+
+
+@inlined
+def widest(timestamps, first, stop, ends, range_ms):
+    """Points of the largest window of a row."""
+    most, beyond = 0, first
+    for step in range(ends.size):
+        first = moved(timestamps, first, stop, ends[step] - range_ms)
+        beyond = moved(timestamps, beyond, stop, ends[step])
+        most = max(most, beyond - first)
+    return most
+
+
+@inlined
+def deviation_from(median, found, count, nans, room):
+    """The median of distances from it."""
     kept = 0
     for at in range(count):
-        distance = abs(ordered[at] - median)
-        if distance != distance:
-            nans += 1
-        else:
-            inserted(spare, kept, distance)
+        distance = abs(found[at] - median)
+        if distance == distance:
+            room[kept] = distance
             kept += 1
-    return interpolated(spare, nans, kept, 0.5)
+    return selected(room, kept, nans + count - kept, 0.5)
 
 
 @kernel(
@@ -268,12 +294,21 @@ def quantiles(
 ):
     """The quantile `wanted[step]` of each window, or the median of its deviations from that.
 
-    The window is kept in order while it moves. `ordered` and `spare` have room for a row.
+    A small window that moves by a few points a step is kept in order while it moves; of others
+    the values next to the rank are selected. `ordered` and `spare` have room for a row.
     """
     for row in range(offsets.size - 1):
         first, stop = offsets[row], offsets[row + 1]
         beyond, nans, count = first, 0, 0
+        sliding = (
+            stop - first <= SLIDING_POINTS * ends.size
+            and widest(timestamps, first, stop, ends, range_ms) <= SLIDING_WINDOW
+        )
         for step in range(ends.size):
+            if not sliding:
+                first = moved(timestamps, first, stop, ends[step] - range_ms)
+                beyond = moved(timestamps, beyond, stop, ends[step])
+                count, nans = gathered(values, first, beyond, ordered)
             while first < stop and timestamps[first] <= ends[step] - range_ms:
                 value = values[first]
                 if first >= beyond:
@@ -297,7 +332,10 @@ def quantiles(
             out[row, step] = 0.0
             if beyond <= first:
                 continue
-            found = interpolated(ordered, nans, count, wanted[step])
+            if sliding:
+                found = interpolated(ordered, nans, count, wanted[step])
+            else:
+                found = selected(ordered, count, nans, wanted[step])
             if deviation:
-                found = deviation_from(found, ordered, nans, count, spare)
+                found = deviation_from(found, ordered, count, nans, spare)
             out[row, step] = found
