@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tsdb.batch import F64s, I64s
-from tsdb.index.labels import METRIC_NAME, Labels
+from tsdb.index.labels import METRIC_NAME
 from tsdb.index.quoting import quote
 from tsdb.promql import blocks
 from tsdb.promql.ast import Call, Node
@@ -118,19 +118,17 @@ def _fraction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 
 
 def _buckets(evaluation: Evaluation, node: Node, grid: Grid) -> Buckets:
-    """Which rows are buckets of which histogram; a warning for each that has no bound."""
+    """Which rows are buckets of which histogram; a warning for each name without a bound."""
     vector = evaluation.vector(node, grid).pruned()
-    bounds, bounded = np.empty(len(vector.rows)), np.ones(len(vector.rows), np.bool_)
-    for row, labels in enumerate(vector.rows.labels()):
-        bound = _bound(labels.get(BOUND, ""))
-        if bound is None:
-            bounded[row] = False
-            _warn(evaluation, labels)
-        else:
-            bounds[row] = bound
+    places, texts = vector.rows.grouped((BOUND,), without=False)
+    parsed = [_bound(labels.get(BOUND, "")) for labels in texts]
+    bounds = np.array([math.nan if each is None else each for each in parsed], np.float64)[places]
+    bounded = np.array([each is not None for each in parsed], np.bool_)[places]
     groups, names = vector.rows.grouped((BOUND,), without=True)
     # Histograms of other names stay apart, and clash where they have a value at the same step.
     called, metrics = vector.rows.grouped((METRIC_NAME,), without=False)
+    for row in np.flatnonzero(~bounded).tolist():
+        _warn(evaluation, texts[places[row]].get(BOUND, ""), metrics[called[row]].name)
     kept = np.flatnonzero(bounded)
     order = kept[np.lexsort((bounds[kept], called[kept], groups[kept]))]
     new = np.ones(order.size, np.bool_)
@@ -150,10 +148,10 @@ def _buckets(evaluation: Evaluation, node: Node, grid: Grid) -> Buckets:
     )
 
 
-def _warn(evaluation: Evaluation, labels: Labels) -> None:
+def _warn(evaluation: Evaluation, bound: str, name: str) -> None:
     evaluation.annotations.warn(
-        f'bucket label "{BOUND}" is missing or has a malformed value of '
-        f"{quote(labels.get(BOUND, ''))} for metric name {quote(labels.name)}"
+        f'bucket label "{BOUND}" is missing or has a malformed value of {quote(bound)} '
+        f"for metric name {quote(name)}"
     )
 
 
