@@ -33,6 +33,7 @@ from api.routes import (
     admin,
     bulk,
     collectd,
+    correlate,
     csv_import,
     exposition,
     federate,
@@ -66,6 +67,9 @@ DESCRIPTION = (
     "carries `X-Request-Id`, yours if you sent one."
 )
 PREFIX = b"/prometheus"
+# What dashboards ask most: found without FastAPI's machinery, which costs 0.2 ms a request. These
+# read their parameters themselves.
+DIRECT = frozenset({"/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -77,6 +81,12 @@ class Application:
         self._metrics = Metrics(node)
         self.api = declared(node, self._metrics)
         self._routes = [r for r in self.api.routes if isinstance(r, Route)]
+        self._direct = {
+            (method, route.path): route.endpoint
+            for route in self._routes
+            if route.path in DIRECT
+            for method in route.methods or ()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", scope["type"]
@@ -113,6 +123,12 @@ class Application:
                 return
         if method == "OPTIONS":
             await exchange.answer(self._options(path.decode("ascii")))
+            return
+        direct = self._direct.get((method, path.decode("ascii")))
+        if direct is not None:
+            exchange.route = path.decode("ascii")
+            response = await direct(Request(scope))
+            await response(scope, exchange.receive, exchange.send)
             return
         # Routes match the path as it came: decoded, a key may hold what no route expects. A HEAD
         # is a GET whose body the server drops.
@@ -180,6 +196,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         metadata,
         promql,
         promql_text,
+        correlate,
         series,
         federate,
         prometheus_status,

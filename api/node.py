@@ -19,6 +19,7 @@ from api.ingest import Ingest
 from api.logs import LOG
 from api.readers import Readers
 from api.refusals import Refusals
+from api.running import Queries
 from api.settings import Settings
 from api.warming import kernel_modules
 from tsdb import limits
@@ -67,6 +68,7 @@ class Node:
         self.access = access
         self.guard = None if access is None else access.guard
         self.refusals = Refusals()
+        self.queries = Queries()
         self.ingest = Ingest(
             queue_bytes_max=settings.queue_bytes_max,
             body_bytes_max=settings.body_bytes_max,

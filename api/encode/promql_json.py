@@ -1,6 +1,6 @@
 """Answers to PromQL as the JSON of Prometheus' API.
 
-    in   Answer of `tsdb.promql.query`; statistics, if they are wanted
+    in   Answer of `tsdb.promql.query`; what else is wanted: statistics, an explanation
     out  {"status":"success","data":{"resultType":"matrix","result":[
          {"metric":{"job":"a"},"values":[[1700000000,"0.5"],[1700000015.250,"1e+21"]]}]}}
          in pieces
@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import orjson
@@ -37,12 +36,16 @@ TRUNCATED = "results truncated due to limit"
 
 
 def stream(
-    answer: Answer, *, limit: int = 0, stats: Mapping[str, Any] | None = None
+    answer: Answer, *, limit: int = 0, beside: Mapping[str, object] | None = None
 ) -> Iterator[bytes]:
-    """The whole envelope, in pieces. A limit above 0 cuts the series off, and says so."""
+    """The whole envelope, in pieces. A limit above 0 cuts the series off, and says so.
+
+    `beside` stands beside the result: statistics, an explanation.
+    """
     yield b'{"status":"success","data":{"resultType":"%b","result":' % answer.type.encode()
     cut = yield from _result(answer, limit)
-    yield b"" if stats is None else b',"stats":' + orjson.dumps(stats)
+    for name, value in (beside or {}).items():
+        yield b',"%b":%b' % (name.encode(), orjson.dumps(value))
     warnings = [*answer.warnings, *([TRUNCATED] if cut else [])]
     yield b"}%b%b}" % (_said(b"warnings", warnings), _said(b"infos", answer.infos))
 

@@ -22,8 +22,9 @@ from api import pieces
 from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.node import Node
 from api.routes import promql_examples as examples
+from api.routes import promql_explain
 from api.routes.promql_form import Form, form_of
-from api.running import Queries, Running
+from api.running import Running
 from api.work import Reply
 from tsdb import limits
 from tsdb.errors import InvalidInput
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
     from tsdb.database.database import Database
     from tsdb.index.matchers import Matcher
     from tsdb.promql import query as promql
+    from tsdb.promql.trace import Trace
     from tsdb.query.selection import Selection
 
-__all__ = ["Asking", "declare"]
+__all__ = ["Asking", "declare", "evaluated", "range_of", "source_of"]
 
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 MEDIA = (JSON, ARROW)
@@ -43,36 +45,28 @@ MEDIA = (JSON, ARROW)
 class Asking(Response):
     """A query that a reader computes; it stops when its client goes away."""
 
-    def __init__(self, node: Node, queries: Queries, query: Running, form: Form) -> None:
+    def __init__(self, node: Node, query: Running, compute: Callable[[Exchange], Answer]) -> None:
         self.background = None
         self.status_code = 200
-        self._node, self._queries, self._query, self._form = node, queries, query, form
-        self._database = node.database()
+        self._node, self._query, self._compute = node, query, compute
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope["exchange"]
-        readers = self._node.readers
+        readers, queries = self._node.readers, self._node.queries
         async with readers.caller():
-            self._queries.begin(self._query)
+            queries.begin(self._query)
             try:
                 work = functools.partial(self._computed, exchange)
                 answer = await _unless_gone(exchange, self._query, readers.run(work))
                 await exchange.answer(answer, readers.pull)
             finally:
-                self._queries.end(self._query)
+                queries.end(self._query)
 
     def _computed(self, exchange: Exchange) -> Answer:
         """In a reader's thread."""
-        query, form = self._query, self._form
-        query.evaluated = time.perf_counter()
-        query.check()
-        media = pieces.media_of(exchange.headers.get(b"accept", b""), MEDIA)
-        found, stats = _evaluated(self._database, query, form, self._node.points_max)
-        return pieces.answer_of(
-            _rendered(found, media, form.limit(), stats if form.text("stats") else None),
-            media.encode(),
-            exchange.headers.get(b"accept-encoding", b""),
-        )
+        self._query.evaluated = time.perf_counter()
+        self._query.check()
+        return self._compute(exchange)
 
 
 async def _unless_gone(exchange: Exchange, query: Running, work: Any) -> Answer:
@@ -92,29 +86,52 @@ async def _unless_gone(exchange: Exchange, query: Running, work: Any) -> Answer:
         gone.cancel()
 
 
-def _evaluated(
-    database: Database, query: Running, form: Form, points_max: int
-) -> tuple[promql.Answer, dict[str, Any]]:
-    """The answer and its statistics. Raises InvalidInput, QueryFailed, LimitExceeded, ..."""
-    from tsdb.promql import query as promql
+def _answered(node: Node, query: Running, form: Form, exchange: Exchange) -> Answer:
+    """The answer in the form that was asked for; in a reader's thread."""
     from tsdb.promql.parse import parse
+    from tsdb.promql.trace import Trace
 
-    lookback = form.duration("lookback_delta") if form.text("lookback_delta") else 0
-    source = promql.Source(
-        _counted(database, query),
-        ticks_per_s=database.resolution.ticks_per_s,
-        lookback_ms=int(lookback) if lookback > 0 else limits.LOOKBACK_MS,
-        points_max=points_max,
-        check=query.check,
-    )
+    media = pieces.media_of(exchange.headers.get(b"accept", b""), MEDIA)
+    trace = Trace() if form.text("explain") else None
     began = time.perf_counter()
     parse(query.text)  # is remembered
     parsed = time.perf_counter()
-    if query.step is None:
-        found = promql.instant(source, query.text, query.start)
-    else:
-        found = promql.over_range(source, query.text, query.start, query.end, query.step)
+    found = evaluated(source_of(node, query, form, trace), query)
     ended = time.perf_counter()
+    return pieces.answer_of(
+        _rendered(found, media, form, _stats(query, (began, parsed, ended)), trace),
+        media.encode(),
+        exchange.headers.get(b"accept-encoding", b""),
+    )
+
+
+def source_of(node: Node, query: Running, form: Form, trace: Trace | None = None) -> promql.Source:
+    """Where a query of this request finds its points, counted and stopped as it is told."""
+    from tsdb.promql import query as promql
+
+    database = node.database()
+    lookback = form.duration("lookback_delta") if form.text("lookback_delta") else 0
+    return promql.Source(
+        _counted(database, query),
+        ticks_per_s=database.resolution.ticks_per_s,
+        lookback_ms=int(lookback) if lookback > 0 else limits.LOOKBACK_MS,
+        points_max=node.points_max,
+        check=query.check,
+        trace=trace,
+    )
+
+
+def evaluated(source: promql.Source, query: Running) -> promql.Answer:
+    """Raises InvalidInput, QueryFailed, LimitExceeded, QueryCanceled, ..."""
+    from tsdb.promql import query as promql
+
+    if query.step is None:
+        return promql.instant(source, query.text, query.start)
+    return promql.over_range(source, query.text, query.start, query.end, query.step)
+
+
+def _stats(query: Running, moments: tuple[float, float, float]) -> dict[str, Any]:
+    began, parsed, ended = moments
     assert query.evaluated
     timings = {
         "evalTotalTime": ended - began,
@@ -125,7 +142,7 @@ def _evaluated(
         "execTotalTime": ended - query.evaluated,
     }
     samples = {"totalQueryableSamples": query.points, "peakSamples": query.points}
-    return found, {"timings": timings, "samples": samples}
+    return {"timings": timings, "samples": samples}
 
 
 def _counted(database: Database, query: Running) -> Callable[..., Selection]:
@@ -143,23 +160,26 @@ def _counted(database: Database, query: Running) -> Callable[..., Selection]:
 
 
 def _rendered(
-    found: promql.Answer, media: str, limit: int, stats: Mapping[str, Any] | None
+    found: promql.Answer, media: str, form: Form, stats: Mapping[str, Any], trace: Trace | None
 ) -> Iterator[bytes]:
     from api.encode import promql_arrow, promql_json
 
     if media == ARROW:
-        return promql_arrow.stream(found, limit=limit)
-    return promql_json.stream(found, limit=limit, stats=stats)
+        return promql_arrow.stream(found, limit=form.limit())
+    beside: dict[str, object] = {"stats": stats} if form.text("stats") else {}
+    if trace is not None and trace.root is not None:
+        beside["explain"] = promql_explain.shown(trace.root)
+    return promql_json.stream(found, limit=form.limit(), beside=beside)
 
 
-def instant_of(node: Node, queries: Queries, exchange: Exchange, form: Form) -> Running:
+def instant_of(node: Node, exchange: Exchange, form: Form) -> Running:
     now_ms = _now_ms(node)
     form.limit()
     at = form.time("time", now_ms)
-    return _running(queries, exchange, form, (at, at, None))
+    return _running(node, exchange, form, (at, at, None))
 
 
-def range_of(queries: Queries, exchange: Exchange, form: Form) -> Running:
+def range_of(node: Node, exchange: Exchange, form: Form) -> Running:
     start, end = form.time("start"), form.time("end")
     if end < start:
         raise InvalidInput('invalid parameter "end": end timestamp must not be before start time')
@@ -172,18 +192,18 @@ def range_of(queries: Queries, exchange: Exchange, form: Form) -> Running:
     if step < 1:
         raise InvalidInput('invalid parameter "step": shorter than a millisecond')
     form.limit()
-    return _running(queries, exchange, form, (start, end, int(step)))
+    return _running(node, exchange, form, (start, end, int(step)))
 
 
 def _running(
-    queries: Queries, exchange: Exchange, form: Form, span: tuple[int, int, int | None]
+    node: Node, exchange: Exchange, form: Form, span: tuple[int, int, int | None]
 ) -> Running:
     timeout_s: float = limits.QUERY_TIMEOUT_S
     if form.text("timeout"):
         timeout_s = min(timeout_s, form.duration("timeout") / 1000)
     client = exchange.scope.get("client")
     return Running(
-        queries.next_id(),
+        node.queries.next_id(),
         form.text("query"),
         *span,
         client=client[0] if client else "",
@@ -197,31 +217,35 @@ def _now_ms(node: Node) -> int:
     return database.now_ticks() * 1000 // database.resolution.ticks_per_s
 
 
+def asking(node: Node, query: Running, form: Form) -> Asking:
+    """A query answered in the shape of Prometheus' API."""
+    return Asking(node, query, functools.partial(_answered, node, query, form))
+
+
 def declare(app: FastAPI, node: Node) -> None:
     """The routes as FastAPI knows them."""
-    queries = Queries()
 
     @app.get("/api/v1/query", **examples.QUERY)
     @app.post("/api/v1/query", **examples.QUERY_POST)
     async def query(request: Request) -> Response:
         exchange: Exchange = request.scope["exchange"]
         form = await form_of(node, exchange)
-        return Asking(node, queries, instant_of(node, queries, exchange, form), form)
+        return asking(node, instant_of(node, exchange, form), form)
 
     @app.get("/api/v1/query_range", **examples.QUERY_RANGE)
     @app.post("/api/v1/query_range", **examples.QUERY_RANGE_POST)
     async def query_range(request: Request) -> Response:
         exchange: Exchange = request.scope["exchange"]
         form = await form_of(node, exchange)
-        return Asking(node, queries, range_of(queries, exchange, form), form)
+        return asking(node, range_of(node, exchange, form), form)
 
     @app.get("/api/v1/status/active_queries", **examples.ACTIVE)
     async def active_queries() -> Response:
-        return _data(queries.shown())
+        return _data(node.queries.shown())
 
     @app.delete("/api/v1/status/active_queries/{id}", **examples.CANCEL)
     async def cancel_query(request: Request) -> Response:
-        return _data({"canceled": queries.cancel(request.path_params["id"])})
+        return _data({"canceled": node.queries.cancel(request.path_params["id"])})
 
 
 def _data(found: object) -> Reply:

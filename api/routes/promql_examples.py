@@ -18,6 +18,7 @@ RESULT: Json = {
         "resultType": {"enum": ["vector", "matrix", "scalar", "string"]},
         "result": {"type": "array"},
         "stats": {"type": "object"},
+        "explain": {"type": "object"},
     },
 }
 VECTOR: Json = {
@@ -33,6 +34,7 @@ BOTH = (
     parameter("limit", "At most this many series; 0 for all.", type="integer", minimum=0),
     parameter("lookback_delta", "How old a latest point may be; 5m unless given."),
     parameter("stats", "`all` adds timings and counts of points."),
+    parameter("explain", "`1` adds what each node of the query did: time, series, values, reads."),
 )
 
 

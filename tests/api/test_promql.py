@@ -276,7 +276,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
     stopped: list[Exception] = []
     release = threading.Event()
 
-    def evaluated(database: Any, query: Running, form: Any, points_max: int) -> Any:
+    def evaluated(source: Any, query: Running) -> Any:
         try:
             while not release.wait(0.005):
                 query.check()
@@ -285,7 +285,7 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Exception]]:
             raise
         raise AssertionError("never stopped")
 
-    monkeypatch.setattr(promql, "_evaluated", evaluated)
+    monkeypatch.setattr(promql, "evaluated", evaluated)
     yield stopped
     release.set()
 

@@ -112,7 +112,7 @@ def test_a_scalar_has_no_exponent(value: float, text: str) -> None:
 def test_a_string_and_what_is_said_beside() -> None:
     answer = Answer(Type.STRING, np.array([T]), Text('a"\n'), ["w"], ["i"])
 
-    assert json.loads(text_of(answer, stats={"samples": {}})) == {
+    assert json.loads(text_of(answer, beside={"stats": {"samples": {}}})) == {
         "status": "success",
         "data": {
             "resultType": "string",
