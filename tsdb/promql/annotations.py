@@ -32,11 +32,10 @@ class Annotations:
             self.warn(spoken.bad_quantile(value))
 
     def warn_of_extreme_quantiles(self, fractions: F64s) -> None:
-        """As `warn_of_quantiles`, but only NaN, the largest and the smallest."""
-        known = fractions[~np.isnan(fractions)]
-        extremes = [known.max(), known.min()] if known.size else []
-        if known.size < fractions.size:
-            extremes.insert(0, np.nan)
+        """As `warn_of_quantiles`, but only the largest above 1 and the smallest below 0; a NaN
+        hides both."""
+        largest, smallest = fractions.max(), fractions.min()
+        extremes = [largest if not largest <= 1 else 1.0, smallest if smallest < 0 else 0.0]
         self.warn_of_quantiles(np.array(extremes))
 
     def tell(self, sentence: str) -> None:
