@@ -1,4 +1,4 @@
-"""`silverback query`: points of a selector, as a table, a picture in text, JSON or CSV."""
+"""`silverback query`: PromQL or points of a selector, as table, picture in text, JSON or CSV."""
 
 from __future__ import annotations
 
@@ -46,16 +46,24 @@ def query(
     selector: Annotated[
         str,
         typer.Argument(
-            metavar="SELECTOR", help='A name (room/temp) or a selector: cpu_percent{host=~"web.*"}.'
+            metavar="QUERY",
+            help="PromQL, such as sum(rate(x[5m])); or a name (room/temp) or selector, whose "
+            "points are shown as they are stored.",
         ),
     ],
     *,
     data: Data = None,
     url: Url = DEFAULT_URL,
+    at: Annotated[
+        str, typer.Option(metavar="TIME", help="PromQL at this one moment; now unless given.")
+    ] = "",
     start: Start = "",
     end: End = "",
     step: Annotated[
-        str, typer.Option(metavar="DURATION", help="Fold points into steps: 30s, 5m, 1h.")
+        str,
+        typer.Option(
+            metavar="DURATION", help="PromQL every step; of a selector, fold points: 30s, 5m, 1h."
+        ),
     ] = "",
     agg: Annotated[
         str,
@@ -69,19 +77,28 @@ def query(
     json: Annotated[bool, typer.Option("--json", help="One JSON document, all points.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, all points.")] = False,
 ) -> None:
-    """Show the points of series, from a running server or straight from a directory.
+    """Compute PromQL, or show the points of series; from a server or straight from a directory.
 
     **Examples**
+
+    - `silverback query 'sum by (job) (rate(http_requests_total[5m]))'`
+    - `silverback query 'avg(room_temp)' --start now-6h --step 10m`
 
     - `silverback query sensors/kitchen/temp`
     - `silverback query 'cpu_percent{host="web-1"}' --start now-6h --step 15m --agg max`
     - `silverback query 'http_requests_total{code="500"}' --data demo-data --csv`
     """
     from api.answers import Place, Question, ask
+    from api.commands import worth
+    from api.expressions import Expression, is_expression
 
     if json and as_csv:
         raise CommandFailed("--json and --csv exclude each other", Exit.USAGE)
     ensure_warm()
+    if at or is_expression(selector):
+        asked = Expression(selector, at, start, end, step)
+        worth.show(Place(data, url), asked, "json" if json else "csv" if as_csv else "table")
+        return
     answer = ask(Place(data, url), Question(selector, start, end, step, agg))
     for warning in answer.warnings:
         terminal.warn(warning)

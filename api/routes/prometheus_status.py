@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["declare"]
 
 SPOKEN = "3.5.0"  # Clients look at this to know what they may ask.
+REVISION = f"silverback-{version('silverback-tsdb')}"
 LINES, LINES_MAX = 10, 10_000
 Json = dict[str, Any]
 
@@ -48,7 +49,7 @@ class TsdbQuery(BaseModel):
 def build() -> Json:
     return {
         "version": SPOKEN,
-        "revision": f"silverback-{version('silverback-tsdb')}",
+        "revision": REVISION,
         "branch": "",
         "buildUser": "",
         "buildDate": "",
