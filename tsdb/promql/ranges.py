@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["argument", "computed", "named", "nameless", "nonempty", "windows_of"]
 
 Kernel = Callable[..., None]
+POINTS_A_PART = 20_000_000  # in windows: a query is stopped within a few tenths of a second
 
 
 def argument(node: Node) -> RangeSelector | Subquery:
@@ -64,16 +65,41 @@ def named(
     present = np.empty(values.shape, np.bool_)
     columns = found.columns
 
-    def of_rows(first: int, last: int) -> None:
+    def of_part(first: int, last: int, steps: slice) -> None:
         offsets = columns.offsets[first : last + 1]
         room = tuple(np.empty(_longest(offsets)) for _ in range(scratch))
+        by_step = (each[steps] if isinstance(each, np.ndarray) else each for each in extra)
         kernel(
-            *(offsets, columns.timestamps, columns.values, found.ends, found.range_ms),
-            *(*extra, *room, values[first:last], present[first:last]),
+            *(offsets, columns.timestamps, columns.values, found.ends[steps], found.range_ms),
+            *(*by_step, *room, values[first:last, steps], present[first:last, steps]),
         )
 
-    blocks.run(len(found.rows), columns.points + values.size, of_rows, evaluation.check)
+    parts = _parts(found)
+    borders = [found.ends.size * part // parts for part in range(parts + 1)]
+
+    def of_units(first: int, last: int) -> None:
+        """A unit is a part of a row's steps; whole rows where there is one part."""
+        if parts == 1:
+            of_part(first, last, slice(None))
+            return
+        for unit in range(first, last):
+            row, part = divmod(unit, parts)
+            of_part(row, row + 1, slice(borders[part], borders[part + 1]))
+
+    work = columns.points + values.size if parts == 1 else _seen(found) * len(found.rows)
+    blocks.run(len(found.rows) * parts, work, of_units, evaluation.check)
     return Vector(found.rows, values, present).pruned()
+
+
+def _seen(found: Windows) -> int:
+    """About how many points all windows of the longest row hold together."""
+    span = int(found.ends[-1] - found.ends[0]) + found.range_ms
+    return _longest(found.columns.offsets) * found.ends.size * found.range_ms // max(span, 1)
+
+
+def _parts(found: Windows) -> int:
+    """Into how many parts a row's steps are cut, so that none takes long."""
+    return max(1, min(found.ends.size, -(-_seen(found) // POINTS_A_PART)))
 
 
 def nonempty(found: Windows) -> Bools:

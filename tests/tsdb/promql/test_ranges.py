@@ -480,6 +480,21 @@ def test_blocks_cover_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
     check_equal(fast, slowly(found, sum_of))
 
 
+@given(found=windows(), points=st.integers(1, 50))
+@settings(max_examples=60)
+def test_rows_in_parts_give_the_same(found: Windows, points: int) -> None:
+    """A row with much to do is done a few steps at a time, so that it can be stopped."""
+    wanted = np.linspace(0, 1, found.ends.size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "POINTS_A_PART", points)
+        fast = quickly(found, over_time.quantiles, wanted, False, scratch=2)
+        check_equal(fast, slowly(found, partial(quantile_at, dict(enumerate(wanted.tolist())))))
+        fast = quickly(found, rates.extrapolated, True, True)
+        check_equal(fast, slowly(found, lambda w: rate_of(w, counter=True, rate=True)))
+        patch.setattr(blocks, "WORK_MIN", 1)
+        check_equal(quickly(found, over_time.totals, over_time.SUM), slowly(found, sum_of))
+
+
 def test_blocks_end_when_one_fails_or_the_query_is_stopped() -> None:
     done: list[int] = []
 
