@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Request
@@ -40,6 +40,8 @@ __all__ = ["Asking", "declare", "evaluated", "range_of", "source_of"]
 
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 MEDIA = (JSON, ARROW)
+PATIENCE_S = 0.05
+T = TypeVar("T")
 
 
 class Asking(Response):
@@ -69,9 +71,13 @@ class Asking(Response):
         return self._compute(exchange)
 
 
-async def _unless_gone(exchange: Exchange, query: Running, work: Any) -> Answer:
-    """The answer; ClientGone if nobody waits for it any more, once the thread is free."""
+async def _unless_gone(exchange: Exchange, query: Running, work: Coroutine[Any, Any, T]) -> T:
+    """The result; ClientGone if nobody waits for it any more, once the thread is free."""
     computing = asyncio.ensure_future(work)
+    # Most are done before it is worth looking whether anybody listens.
+    done, _ = await asyncio.wait({computing}, timeout=PATIENCE_S)
+    if done:
+        return computing.result()
     gone = asyncio.ensure_future(exchange.gone())
     try:
         await asyncio.wait({computing, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -80,8 +86,7 @@ async def _unless_gone(exchange: Exchange, query: Running, work: Any) -> Answer:
             await asyncio.wait({computing})
             computing.exception()
             raise ClientGone
-        answer: Answer = computing.result()
-        return answer
+        return computing.result()
     finally:
         gone.cancel()
 
