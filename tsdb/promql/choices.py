@@ -37,7 +37,8 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
         return _by_ratio(evaluation, vector, parameter)
     if parameter.max() < 1:  # a NaN is not less
         return Vector.empty(grid.count)
-    k = _whole(parameter, rows=len(vector.rows))
+    some = vector.present.any(axis=0)  # elsewhere nobody asks what k is
+    k = _whole(np.where(some, parameter, 0.0), rows=len(vector.rows))
     groups, labels = vector.rows.grouped(node.labels, without=node.without)
     if node.operator == "limitk":
         return _first_ones(vector, groups, k, len(labels))

@@ -242,6 +242,8 @@ def _fixed(nodes: Sequence[Node]) -> frozenset[Node]:
         match node:
             case ast.InstantSelector() | ast.Subquery():
                 fixed = node.at is not None
+            case ast.Aggregate(_, inner):  # whatever the parameter does, as in Prometheus
+                fixed = inner in pinned
             case ast.Call(name, arguments):
                 fixed = name not in TIMELY and bool(arguments) and pinned.issuperset(arguments)
             case _:

@@ -218,7 +218,7 @@ class _Scanner:
         numeral.signs = self._run
         self.found.numerals.append(numeral)
         self._pieces.append(str(len(self.found.numerals)))
-        self._operand, self._run, self._last = True, 0, "number"
+        self._operand, self._run, self._last = True, 0, "#"
 
     def _word(self, token: str) -> None:
         lower = token.lower()
@@ -294,7 +294,7 @@ class _Scanner:
             self.found.signs.append(token)
             self._run += 1
             return "-"
-        if token == "^" and last == "number":
+        if token == "^" and last == "#":
             self.found.numerals[-1].folded = False
         self._operand = False
         return token
