@@ -13,7 +13,7 @@ Price: a selection, tsdb.index.postings; labels 3 µs a series, decoded strings 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -66,9 +66,14 @@ class Reader:
             pairs.append(text)
         return Labels.of_sorted(pairs)
 
-    def labels_of_all(self, refs: U32s, *, without: str = "") -> list[Labels]:
-        """Label sets of many series, one label left out: a quarter of the time of `labels`."""
-        pairs, ends = self._pairs(refs, without)
+    def labels_of_all(
+        self, refs: U32s, names: Iterable[str] = (), *, without: bool = True
+    ) -> list[Labels]:
+        """Label sets of many series, without some labels or of these alone.
+
+        A quarter of the time of `labels`.
+        """
+        pairs, ends = self._pairs(refs, names, without=without)
         known = self._texts(self._numbered(pairs)[0])
         texts = list(map(known.__getitem__, pairs.tolist()))
         return [Labels.of_sorted(texts[start:end]) for start, end in pairwise(ends.tolist())]
@@ -80,7 +85,7 @@ class Reader:
 
         `write` is asked once for each distinct label, so that 10,000 series are few labels.
         """
-        pairs, ends = self._pairs(refs, without)
+        pairs, ends = self._pairs(refs, (without,) if without else (), without=True)
         distinct, numbers = self._numbered(pairs)
         texts = self._texts(distinct)
         parts = [write(*texts[pair]) for pair in distinct.tolist()]
@@ -112,8 +117,8 @@ class Reader:
         table[found] = np.arange(found.size)
         return found.astype(np.uint32), table[pairs]
 
-    def _pairs(self, refs: U32s, without: str) -> tuple[U32s, I64s]:
-        """Pair ids of all series back to back, less those of one name; where each begins."""
+    def _pairs(self, refs: U32s, names: Iterable[str], *, without: bool) -> tuple[U32s, I64s]:
+        """Pair ids of all series back to back, less some names or of these; where each begins."""
         _, row_start, row_count, row_pairs = self._tables.keys
         refs = self._known(refs)
         sizes = row_count[refs].astype(np.int64)
@@ -121,8 +126,9 @@ class Reader:
         np.cumsum(sizes, out=begins[1:])
         places = np.repeat(row_start[refs] - begins[:-1], sizes) + np.arange(begins[-1])
         pairs = row_pairs[places]
-        if without:
-            kept = self._tables.pairs[1][pairs, NAME] != self._name(without)
+        known = [self._name(name) for name in names]
+        if known or not without:
+            kept = np.isin(self._tables.pairs[1][pairs, NAME], known) != without
             begins = np.concatenate(([0], np.cumsum(kept)))[begins]
             pairs = pairs[kept]
         return pairs, begins

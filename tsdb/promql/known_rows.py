@@ -15,7 +15,7 @@ import numpy as np
 from tsdb.batch import I64s, U8s, U32s
 from tsdb.index.labels import METRIC_NAME, Labels
 from tsdb.index.reader import Reader, Write
-from tsdb.promql.rows import EMPTY, Rows, dropped, kept_only
+from tsdb.promql.rows import EMPTY, Rows
 
 __all__ = ["KnownRows"]
 
@@ -34,7 +34,8 @@ class KnownRows(Rows):
 
     def labels(self) -> Sequence[Labels]:
         if self._made is None:
-            self._made = self._labels_of(self._refs)
+            left_out = () if self._named else (METRIC_NAME,)
+            self._made = self._index.labels_of_all(self._refs, left_out)
         return self._made
 
     def taken(self, rows: I64s) -> Rows:
@@ -64,14 +65,9 @@ class KnownRows(Rows):
         elif not self._named:
             chosen.discard(METRIC_NAME)
         groups, firsts = self._index.grouped(self._refs, sorted(chosen), without=without)
-        made = self._labels_of(self._refs[firsts])
-        if without:
-            return groups, [dropped(labels, chosen) for labels in made]
-        return groups, [kept_only(labels, chosen) for labels in made]
+        labels = self._index.labels_of_all(self._refs[firsts], chosen, without=without)
+        return groups, labels
 
     @property
     def _left_out(self) -> str:
         return "" if self._named else METRIC_NAME
-
-    def _labels_of(self, refs: U32s) -> list[Labels]:
-        return self._index.labels_of_all(refs, without=self._left_out)

@@ -62,8 +62,9 @@ def test_few_series_of_many_and_all_of_them(registry: Registry) -> None:
             f"<__name__cpu,host{labels['host']}>" for labels in expected
         )
         assert begins[-1] == text.size
-    assert reader.labels_of_all(few, without="__name__") == [{"host": "00007"}, {"host": "00003"}]
-    assert reader.labels_of_all(few, without="unknown") == reader.labels_of_all(few)
+    assert reader.labels_of_all(few, ["__name__"]) == [{"host": "00007"}, {"host": "00003"}]
+    assert reader.labels_of_all(few, ["unknown"]) == reader.labels_of_all(few)
+    assert reader.labels_of_all(few, ["__name__", "z"], without=False) == [{"__name__": "cpu"}] * 2
     assert reader.text_order(few).tolist() == [1, 0]
     assert [each.tolist() for each in reader.grouped(everything[:4], ["host"], without=True)] == [
         [0, 0, 0, 0],
