@@ -39,7 +39,7 @@ def _replaced(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 
     @functools.cache
     def text_for(value: str) -> str | None:
-        match = pattern.fullmatch(value)
+        match = pattern.fullmatch(value.encode())  # in half the time of a str
         return None if match is None else expand(match)
 
     def changed(labels: Labels) -> Labels:
@@ -93,21 +93,22 @@ def _compiled(expression: str) -> Any:
 
 def _template(text: str, pattern: Any) -> Callable[[Any], str]:
     """A template of Go's regexp: `$1`, `${name}`, `$$`; a group without a match is empty."""
-    parts: list[str | int] = []
+    parts: list[bytes | int] = []
     while True:
         before, dollar, text = text.partition("$")
-        parts.append(before)
+        parts.append(before.encode())
         if not dollar:
             break
         if text.startswith("$"):
-            parts.append("$")
+            parts.append(b"$")
             text = text[1:]
             continue
         name, text = _reference(text)
-        parts.append(_group(name, pattern) if name else "$")
+        parts.append(_group(name, pattern) if name else b"$")
 
     def expand(match: Any) -> str:
-        return "".join(p if isinstance(p, str) else match.group(p) or "" for p in parts)
+        texts = [part if isinstance(part, bytes) else match[part] or b"" for part in parts]
+        return b"".join(texts).decode(errors="replace")
 
     return expand
 
@@ -127,12 +128,12 @@ def _reference(text: str) -> tuple[str, str]:
     return inside[:size], inside[size + 1 :]
 
 
-def _group(name: str, pattern: Any) -> int | str:
+def _group(name: str, pattern: Any) -> int | bytes:
     """The group's number, or no text if there is no such group."""
     if name.isascii() and name.isdigit() and (name == "0" or not name.startswith("0")):
         number = int(name) if len(name) < 10 else pattern.groups + 1
-        return number if number <= pattern.groups else ""
-    found: int | str = pattern.groupindex.get(name, "")
+        return number if number <= pattern.groups else b""
+    found: int | bytes = pattern.groupindex.get(name, b"")
     return found
 
 

@@ -36,6 +36,12 @@ def test_templates_are_gos(
     assert table(ask(text, {'m{from="web-1:80"}': [1.0]})) == {expected: [1.0]}
 
 
+def test_a_dot_is_a_character_not_a_byte(ask: Ask, table: Tabled) -> None:
+    stored = {'m{from="é🦍b"}': [1.0]}
+    found = table(ask('label_replace(m, "from", "${2}ü", "from", "(.)(.)(.)")', stored))
+    assert found == {'m{from="🦍ü"}': [1.0]}
+
+
 def test_a_dot_matches_a_newline(ask: Ask, table: Tabled) -> None:
     stored = {'m{from="a\\nb"}': [1.0]}
     found = table(ask('label_replace(m, "from", "c", "from", "a.b")', stored))
