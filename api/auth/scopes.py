@@ -43,6 +43,7 @@ EXACT: dict[tuple[str, bytes], int] = {
     ("POST", b"/query"): READ,  # InfluxDB 1, but see _creates
     ("POST", b"/api/v1/query"): READ,
     ("POST", b"/api/v1/query_range"): READ,
+    ("POST", b"/api/v1/correlate"): READ,
     ("POST", b"/api/v1/query_exemplars"): READ,
     ("POST", b"/api/v1/format_query"): READ,
     ("POST", b"/api/v1/parse_query"): READ,

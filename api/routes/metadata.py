@@ -1,7 +1,7 @@
 """What senders say beside points, in the shape of Prometheus' API.
 
-GET /api/v1/metadata          type, help and unit of metric families
-GET /api/v1/query_exemplars   exemplars of the series that a selector matches
+GET /api/v1/metadata                type, help and unit of metric families
+GET, POST /api/v1/query_exemplars   exemplars of the series that a selector matches
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import orjson
-from fastapi import FastAPI, Query
+from fastapi import FastAPI, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -21,12 +21,14 @@ from api.exchange import Answer
 from api.node import Node
 from api.queries import Start, span
 from api.routes import metadata_examples as examples
+from api.routes.promql_form import form_of
 from api.work import Work
 from tsdb import limits
 
 if TYPE_CHECKING:
     from tsdb.batch import Exemplar
     from tsdb.database.database import Database
+    from tsdb.index.matchers import Matcher
 
 __all__ = ["declare"]
 
@@ -46,7 +48,7 @@ class MetadataQuery(BaseModel):
 class ExemplarsQuery(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    query: str = Field(description="Selector.", examples=[['cpu{host="a"}']])
+    query: str = Field(description="PromQL; its selectors count.", examples=[['cpu{host="a"}']])
     start: Start = None
     end: Start = None
 
@@ -64,9 +66,12 @@ def metadata(database: Database, *, query: MetadataQuery) -> Answer:
 
 def exemplars(database: Database, *, query: ExemplarsQuery) -> Answer:
     start, end = span(database, query.start, query.end)
-    found = sorted(
-        database.exemplars(query.query, start, end), key=lambda e: (e.series, e.timestamp)
-    )
+    every = {
+        exemplar: None
+        for matchers in _selectors(query.query)
+        for exemplar in database.exemplars(matchers, start, end)
+    }
+    found = sorted(every, key=lambda e: (e.series, e.timestamp))
     ticks_per_s = database.resolution.ticks_per_s
     return _answer(
         [
@@ -77,6 +82,20 @@ def exemplars(database: Database, *, query: ExemplarsQuery) -> Answer:
             for series, group in itertools.groupby(found, key=lambda e: e.series)
         ]
     )
+
+
+def _selectors(text: str) -> list[tuple[Matcher, ...]]:
+    """Those of all selectors in an expression: a panel asks with its whole query."""
+    from tsdb.promql import ast
+    from tsdb.promql.parse import parse
+
+    found, waiting = [], [parse(text)]
+    while waiting:
+        node = waiting.pop()
+        waiting += ast.children(node)
+        if isinstance(node, ast.InstantSelector):
+            found.append(node.matchers)
+    return found
 
 
 def _shown(exemplar: Exemplar, ticks_per_s: int) -> Json:
@@ -114,4 +133,14 @@ def declare(app: FastAPI, node: Node) -> None:
 
     @app.get("/api/v1/query_exemplars", **examples.EXEMPLARS)
     async def list_exemplars(query: Annotated[ExemplarsQuery, Query()]) -> Response:
+        return Work(node, functools.partial(exemplars, query=query), node.readers)
+
+    @app.post("/api/v1/query_exemplars", **examples.EXEMPLARS_POST)
+    async def list_exemplars_of_form(request: Request) -> Response:
+        form = await form_of(node, request.scope["exchange"])
+        query = ExemplarsQuery(
+            query=form.text("query"),
+            start=form.text("start") or None,
+            end=form.text("end") or None,
+        )
         return Work(node, functools.partial(exemplars, query=query), node.readers)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from api.routes.responses import Json, data_answer, refusals
+from api.routes.promql_examples import QUERY_TEXT, form
+from api.routes.responses import Json, data_answer, parameter, refusals
 
-__all__ = ["EXEMPLARS", "METADATA"]
+__all__ = ["EXEMPLARS", "EXEMPLARS_POST", "METADATA"]
 
 FOUND: Json = {
     "seriesLabels": {"__name__": "requests_total", "job": "web"},
@@ -31,6 +32,18 @@ EXEMPLARS: Json = {
     "operation_id": "list_exemplars",
     "responses": {
         200: data_answer("Series with their exemplars.", [FOUND], {"type": "array"}),
-        **refusals(400),
+        **refusals(400, 413),
     },
+}
+EXEMPLARS_POST: Json = EXEMPLARS | {
+    "operation_id": "list_exemplars_post",
+    "summary": "The same, asked with a form",
+    "openapi_extra": form(
+        [
+            QUERY_TEXT,
+            parameter("start", "First moment of the range, inclusive."),
+            parameter("end", "Last moment of the range, inclusive."),
+        ],
+        "query=up",
+    ),
 }

@@ -84,3 +84,14 @@ def test_exemplars_of_a_range_and_of_nothing(annotated: Any) -> None:
     assert annotated.get("/api/v1/query_exemplars?query=nothing").json["data"] == []
     assert annotated.get("/api/v1/query_exemplars").status == 400
     assert annotated.get("/api/v1/query_exemplars?query=%7B").status == 400
+
+
+def test_exemplars_of_the_selectors_in_an_expression(annotated: Any) -> None:
+    plain = annotated.get("/api/v1/query_exemplars?query=annotated").json
+    query = "sum(rate(annotated[5m]))/on()group_left()rate(annotated{job='web'}[5m])"
+
+    assert annotated.get(f"/api/v1/query_exemplars?query={query}").json == plain
+    assert annotated.get("/api/v1/query_exemplars?query=sum(").status == 400
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    posted = annotated("POST", "/api/v1/query_exemplars", b"query=annotated", **form)
+    assert posted.json == plain
