@@ -93,7 +93,7 @@ def named(
 
 def _seen(found: Windows) -> int:
     """About how many points all windows of the longest row hold together."""
-    span = int(found.ends[-1] - found.ends[0]) + found.range_ms
+    span = int(found.ends[-1]) - int(found.ends[0]) + found.range_ms
     return _longest(found.columns.offsets) * found.ends.size * found.range_ms // max(span, 1)
 
 

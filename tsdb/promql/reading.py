@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["kept", "read"]
 
 SLICE_MS = 24 * 3_600_000  # a selection costs about 0.2 ms besides its points
+SLICES_MAX = 64  # longer ones from there on: a century has no end of days
 APART = 2  # steps of so many window lengths leave most points out
 
 
@@ -61,9 +62,9 @@ def kept(columns: Columns, keep: Bools) -> Columns:
 
 
 def _far_apart(ends: I64s, range_ms: int) -> bool:
-    if ends.size < 2 or int(ends[-1] - ends[0]) < 2 * SLICE_MS:
+    if ends.size < 2 or int(ends[-1]) - int(ends[0]) < 2 * SLICE_MS:
         return False
-    return int(ends[1] - ends[0]) >= APART * range_ms
+    return int(ends[1]) - int(ends[0]) >= APART * range_ms
 
 
 def _piece(evaluation: Evaluation, matchers: Sequence[Matcher], ends: I64s, range_ms: int) -> Piece:
@@ -77,7 +78,7 @@ def _pieces(
     evaluation: Evaluation, matchers: Sequence[Matcher], ends: I64s, range_ms: int
 ) -> Iterator[Piece]:
     """Slice by slice, the points of windows only; others do not count as read either."""
-    steps = max(1, SLICE_MS // int(ends[1] - ends[0]))
+    steps = max(SLICE_MS // (int(ends[1]) - int(ends[0])), -(-ends.size // SLICES_MAX))
     for at in range(0, ends.size, steps):
         evaluation.check()
         inside = ends[at : at + steps]

@@ -80,6 +80,24 @@ def test_rows_that_no_index_names(database: tsdb.Database, monkeypatch: pytest.M
     assert sliced == points(ask(database.select, "x", HOUR))
 
 
+def test_a_long_time_is_not_many_reads(database: tsdb.Database) -> None:
+    reads = 0
+
+    def counted(
+        matchers: Sequence[Matcher], start: int, end: int, /, *, points_max: int
+    ) -> Selection:
+        nonlocal reads
+        reads += 1
+        return database.select(matchers, start, end, points_max=points_max)
+
+    answer = query.instant(Source(counted), "count_over_time(x[100y:1d])", 36_500 * 24 * HOUR)
+    vector = answer.value
+    assert isinstance(vector, Vector)
+    assert reads <= reading.SLICES_MAX
+    days = query.over_range(Source(database.select), "x", 24 * HOUR, DAYS * 24 * HOUR, 24 * HOUR)
+    assert vector.values.sum() == sum(map(len, points(days).values()))
+
+
 def test_only_points_in_windows_count(
     database: tsdb.Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
