@@ -67,7 +67,8 @@ def check(data: bytes) -> bool:
     described(tree)
     if not any(map(_is_bare, _nodes(tree))):
         for again in (text(tree), pretty(tree)):
-            assert text(parse(again, {EXPERIMENTAL_FUNCTIONS})) == text(tree), (written, again)
+            if len(again.encode()) <= limits.QUERY_BYTES_MAX:  # indented, it may be too long
+                assert text(parse(again, {EXPERIMENTAL_FUNCTIONS})) == text(tree), (written, again)
     _ask(written)
     return True
 

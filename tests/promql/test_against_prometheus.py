@@ -21,7 +21,7 @@ from promql.differential.live import Prometheus, prometheus
 
 import tsdb
 from tsdb.errors import InvalidInput
-from tsdb.promql.parse import parse
+from tsdb.promql.parse import EXPERIMENTAL_FUNCTIONS, parse
 from tsdb.promql.printing import described, pretty
 
 pytestmark = pytest.mark.slow
@@ -80,6 +80,17 @@ def judged(server: Prometheus, text: str) -> str | None:
     if pretty(node) != expected:
         return f"{text!r} is written {pretty(node)!r}, not {expected!r}"
     return None
+
+
+def test_answers_behind_the_flag(tmp_path: Path, database: tsdb.Database) -> None:
+    features = [EXPERIMENTAL_FUNCTIONS]
+    grammar = Grammar(random.Random(SEED), experimental=True)
+    questions = [q for q in (grammar.question() for _ in range(TREES)) if deviation(q) is None]
+    with prometheus(need("prometheus"), tmp_path, features=features) as server:
+        server.write(dataset(1))
+        said = {q: disagreement(server, database, q, features=features) for q in questions}
+    wrong = [f"{question}: {found}" for question, found in said.items() if found]
+    assert not wrong, "\n".join(wrong[:10])
 
 
 def test_answers(server: Prometheus, database: tsdb.Database) -> None:

@@ -31,10 +31,12 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     assert node.parameter is not None, "the parser checks arguments"
     parameter = evaluation.scalar(node.parameter, grid).values
     vector = evaluation.vector(node.inner, grid)
+    if node.operator == "limit_ratio":
+        _warn_of_ratios(evaluation, parameter)
     if not vector.present.any():
         return Vector.empty(grid.count)
     if node.operator == "limit_ratio":
-        return _by_ratio(evaluation, vector, parameter)
+        return _by_ratio(vector, parameter)
     if parameter.max() < 1:  # a NaN is not less
         return Vector.empty(grid.count)
     some = vector.present.any(axis=0)  # elsewhere nobody asks what k is
@@ -91,16 +93,19 @@ def _first_ones(vector: Vector, groups: I64s, k: I64s, count: int) -> Vector:
     return Vector(vector.rows, vector.values, chosen).pruned()
 
 
-def _by_ratio(evaluation: Evaluation, vector: Vector, ratio: F64s) -> Vector:
-    """Rows whose hash falls into a share of all hashes; a negative ratio takes the others."""
-    if np.isnan(ratio).any():
-        raise QueryFailed("Ratio value NaN is NaN")
+def _warn_of_ratios(evaluation: Evaluation, ratio: F64s) -> None:
     for bound, extreme in ((1.0, ratio.max()), (-1.0, ratio.min())):
         if abs(extreme) > 1 and extreme * bound > 0:
             evaluation.annotations.warn(
                 f"ratio value should be between -1 and 1, got {spoken.number(float(extreme))}, "
                 f"capping to {spoken.number(bound)}"
             )
+
+
+def _by_ratio(vector: Vector, ratio: F64s) -> Vector:
+    """Rows whose hash falls into a share of all hashes; a negative ratio takes the others."""
+    if np.isnan(ratio).any():
+        raise QueryFailed("Ratio value NaN is NaN")
     limits = np.clip(ratio, -1.0, 1.0)
     places = np.array([place(labels) for labels in vector.rows.labels()]).reshape(-1, 1)
     inside: Bools = np.where(limits >= 0, places < limits, places >= 1.0 + limits)

@@ -38,6 +38,7 @@ class Source:
     points_max: int = limits.POINTS_PER_SELECT_MAX
     check: Callable[[], None] = lambda: None
     trace: Trace | None = None
+    features: frozenset[str] = frozenset()  # of Prometheus' --enable-feature that parse knows
 
     def evaluation(self, grid: Grid, end: int | None = None) -> Evaluation:
         return Evaluation(
@@ -68,7 +69,7 @@ class Answer:
 
 def instant(source: Source, text: str, at: int) -> Answer:
     """What a query is worth at one moment. Raises InvalidInput, LimitExceeded."""
-    node = parse(text)
+    node = parse(text, source.features)
     grid = Grid.instant(at)
     evaluation = source.evaluation(grid)
     value: Scalar | Text | Vector | tuple[Rows, Columns]
@@ -83,7 +84,7 @@ def instant(source: Source, text: str, at: int) -> Answer:
 
 def over_range(source: Source, text: str, start: int, end: int, step: int) -> Answer:
     """What a query is worth from start to end, every `step` ms. Raises as `instant`."""
-    node = parse(text)
+    node = parse(text, source.features)
     if end < start:
         raise InvalidInput("end timestamp must not be before start time")
     if step < 1:

@@ -22,6 +22,7 @@ from promql.differential.grammar import Grammar, subjects
 from promql.differential.live import Prometheus, prometheus
 
 import tsdb
+from tsdb.promql.parse import EXPERIMENTAL_FUNCTIONS
 
 BAR = 40
 
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="of the questions")
     parser.add_argument("--points-seed", type=int, default=1, help="of the points")
+    parser.add_argument("--experimental", action="store_true", help="with functions behind a flag")
     parser.add_argument("--stop", type=int, default=40, help="after so many disagreements")
     given = parser.parse_args()
     program = find("prometheus")
@@ -38,14 +40,18 @@ def main() -> int:
         sys.stderr.write("no prometheus on PATH nor in SILVERBACK_PEERS\n")
         return 2
     series = dataset(given.points_seed)
-    with tempfile.TemporaryDirectory() as folder, prometheus(program, Path(folder)) as server:
+    features = [EXPERIMENTAL_FUNCTIONS] if given.experimental else []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        prometheus(program, Path(folder), features=features) as server,
+    ):
         server.write(series)
         with stored(series, Path(folder) / "ours") as database:
             return compare(server, database, given)
 
 
 def compare(server: Prometheus, database: tsdb.Database, given: argparse.Namespace) -> int:
-    grammar = Grammar(random.Random(given.seed))
+    grammar = Grammar(random.Random(given.seed), experimental=given.experimental)
     asked: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     found = 0
@@ -53,7 +59,7 @@ def compare(server: Prometheus, database: tsdb.Database, given: argparse.Namespa
         question = grammar.question()
         while deviation(question) is not None:
             question = grammar.question()
-        said = judged(server, database, question)
+        said = judged(server, database, question, experimental=given.experimental)
         about = subjects(question.text)
         asked.update(about)
         if said is not None:
@@ -68,9 +74,12 @@ def compare(server: Prometheus, database: tsdb.Database, given: argparse.Namespa
     return 1 if found else 0
 
 
-def judged(server: Prometheus, database: tsdb.Database, question: Question) -> str | None:
+def judged(
+    server: Prometheus, database: tsdb.Database, question: Question, *, experimental: bool
+) -> str | None:
     try:
-        return disagreement(server, database, question)
+        features = [EXPERIMENTAL_FUNCTIONS] if experimental else []
+        return disagreement(server, database, question, features=features)
     except Exception as error:  # a crash is the worst disagreement
         return f"{type(error).__name__}: {error}"
 

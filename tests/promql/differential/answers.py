@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,8 +96,10 @@ def outcome_of_json(answer: dict[str, Any]) -> Outcome:
     return outcome
 
 
-def asked_of_us(database: tsdb.Database, question: Question) -> Outcome:
-    source = Source(database.select)
+def asked_of_us(
+    database: tsdb.Database, question: Question, *, features: Collection[str] = ()
+) -> Outcome:
+    source = Source(database.select, features=frozenset(features))
     try:
         if question.step:
             answer = query.over_range(
@@ -151,12 +154,18 @@ def _placeless(sentences: list[str] | None) -> list[str]:
     return sorted({POSITION.sub("", sentence) for sentence in sentences or ()})
 
 
-def disagreement(server: Prometheus, database: tsdb.Database, question: Question) -> str | None:
+def disagreement(
+    server: Prometheus,
+    database: tsdb.Database,
+    question: Question,
+    *,
+    features: Collection[str] = (),
+) -> str | None:
     """The first difference of the two answers, if it stays when Prometheus is asked again.
 
     Between operators its series have no order, so its sums' last digits come by chance.
     """
-    ours = asked_of_us(database, question)
+    ours = asked_of_us(database, question, features=features)
     found: str | None = None
     for _ in range(ATTEMPTS):
         found = difference(question, asked_of_prometheus(server, question), ours)

@@ -14,10 +14,11 @@ __all__ = ["DEVIATIONS", "deviation"]
 
 # Searched in the text of a question.
 DEVIATIONS: dict[str, str] = {
-    r"\bln\(.*tiny": "Go's logarithm of subnormal numbers is wrong by 4 %",
-    r"\b(sin|cos|tan)\(.*(\^|exp|huge|odd)": (
-        "of huge arguments: one bit of the argument changes every digit"
+    r"\b(ln|log2|log10)\(.*(tiny|odd)": "Go's logarithms of subnormal numbers are wrong by 4 %",
+    r"\b(sin|cos|tan)\(.*(\^|exp|huge|odd|std|sum|cancelling|deriv)": (
+        "of large arguments: one bit of the argument changes every digit"
     ),
+    r"\blimitk\b": "any series will do, and both take the first they meet",
     r"count_values.*\b(a?sinh?|a?cosh?|a?tanh?|exp|ln|log2|log10|rad|\^|atan2|std\w+|deriv)\b": (
         "labels made of values show their last bit, which differs between libraries"
     ),

@@ -62,8 +62,9 @@ SUBSTEPS = ("1m", "15s", "", "30s", "7s", "5m", "90")
 class Grammar:
     """One stream of questions."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, *, experimental: bool = False) -> None:
         self._rng = rng
+        self._experimental = experimental
 
     def question(self) -> Question:
         text = self.query()
@@ -106,6 +107,8 @@ class Grammar:
     def _vector(self, depth: int) -> str:
         if depth <= 0:
             return self._selector()
+        if self._experimental and self._rng.random() < 0.5:
+            return self._behind_the_flag(depth)
         makers: tuple[tuple[int, Callable[[int], str]], ...] = (
             (1, lambda _: self._selector()),
             (5, self._over_time),
@@ -251,6 +254,25 @@ class Grammar:
             label = self._rng.choice(('"value"', '"host"', '"a b"', '"__name__"'))
             return f"count_values{clause} ({label}, {inner})"
         return f"{self._rng.choice(REDUCTIONS)}{clause} ({inner})"
+
+    def _behind_the_flag(self, depth: int) -> str:
+        """What Prometheus answers only if --enable-feature names experimental functions."""
+        inner, window = self._vector(depth - 1), self._range_vector(depth)
+        labels = ", ".join(f'"{name}"' for name in self._rng.sample(LABELS, self._rng.randrange(4)))
+        sort = self._rng.choice(("sort_by_label", "sort_by_label_desc"))
+        factors = self._rng.choice(
+            ("0.5, 0.1", "0.01, 0.9", "1, 0.5", "0.5, 0", "0.5, NaN", "2, 1")
+        )
+        clause = self._rng.choice(("", " by (host)", " without (n, le)"))
+        ratio = self._rng.choice(("0.5", "-0.5", "1", "-1", "0", "1.5", "-2", "NaN", "0.1"))
+        return self._rng.choice((
+            f"mad_over_time({window})", f"ts_of_max_over_time({window})",
+            f"ts_of_min_over_time({window})", f"ts_of_last_over_time({window})",
+            f"double_exponential_smoothing({window}, {factors})",
+            f"{sort}({inner}{', ' if labels else ''}{labels})",
+            f"limitk{clause} ({self._rng.choice(('1', '2', '0', '-1', '9'))}, {inner})",
+            f"limit_ratio{clause} ({ratio}, {inner})",
+        ))  # fmt: skip
 
     def _histogram(self, depth: int) -> str:
         phi = self._rng.choice(("0.5", "0.99", "0", "1", "1.1", "-1", "NaN", "0.25"))

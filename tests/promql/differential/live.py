@@ -61,7 +61,9 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(program: Path, folder: Path) -> Iterator[Prometheus]:
+def prometheus(
+    program: Path, folder: Path, *, features: Sequence[str] = ()
+) -> Iterator[Prometheus]:
     config = folder / "prometheus.yml"
     config.write_text("storage: {tsdb: {out_of_order_time_window: 30d}}\n")
     with socket.socket() as free:
@@ -72,6 +74,7 @@ def prometheus(program: Path, folder: Path) -> Iterator[Prometheus]:
         f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
         "--storage.tsdb.retention.time=100y", "--log.level=error",
     ]  # fmt: skip
+    command += [f"--enable-feature={','.join(features)}"] if features else []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             found = Prometheus(f"http://127.0.0.1:{port}")
