@@ -46,9 +46,13 @@ def series(database: Database, *, form: Form) -> Iterator[bytes]:
         raise InvalidInput("no match[] parameter provided")
     limit = form.limit()
     index, refs = _found(database, sets, *ticks_of(database, form))
-    labels = sorted(list(index.labels(ref).items()) for ref in refs.tolist())
-    shown = [dict(pairs) for pairs in labels[: limit or None]]
-    return _enveloped(orjson.dumps(shown), cut=0 < limit < len(labels))
+    refs = refs[index.text_order(refs)]
+    text, _ = index.written(refs[: limit or None], _label, b",{", b"}")
+    return _enveloped(b"[%b]" % text[1:].tobytes(), cut=0 < limit < refs.size)
+
+
+def _label(name: str, value: str) -> bytes:
+    return b"%b:%b" % (orjson.dumps(name), orjson.dumps(value))
 
 
 def label_names(database: Database, *, form: Form) -> Iterator[bytes]:
