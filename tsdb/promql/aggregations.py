@@ -88,7 +88,7 @@ def _avg(grouped: Grouped) -> tuple[F64s, Bools]:
     totals, lost, seen = _totals(grouped)
     numbers = _counted(grouped)
     means = totals / numbers + lost / numbers
-    infinite = np.isinf(totals)
+    infinite = ~np.isfinite(totals)  # NaN too: one infinity may have met another
     if infinite.any():
         running, careful, rest = grouped.nothing(), grouped.zeros(), grouped.zeros()
         numbers = grouped.zeros()
