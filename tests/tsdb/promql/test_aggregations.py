@@ -201,3 +201,8 @@ def test_a_mean_whose_sum_overflows(ask: Ask, table: Tabled) -> None:
 def test_no_series_make_no_group(ask: Ask, table: Tabled) -> None:
     for text in ("sum(m)", "count(m)", "quantile(0.5, m)", "topk(1, m)", 'count_values("v", m)'):
         assert table(ask(text, {"other": [1.0, 2.0]})) == {}
+
+
+def test_a_mean_that_overflowed_before_an_infinity_came(ask: Ask, table: Tabled) -> None:
+    stored = {'m{i="1"}': [1.7e308], 'm{i="2"}': [1.7e308], 'm{i="3"}': [-math.inf]}
+    assert table(ask("avg(m)", stored)) == {"{}": [-math.inf]}
