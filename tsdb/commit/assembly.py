@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tsdb.batch import Batch, Exemplar, FamilyMetadata
 from tsdb.codec.resolution import Resolution
-from tsdb.commit.gate import joined
+from tsdb.commit.joining import joined
 from tsdb.commit.request import Request
 from tsdb.log.annotations import encode_exemplars, encode_metadata
 from tsdb.log.control import Delete, Horizon, encode_delete, encode_horizon

@@ -6,8 +6,8 @@
 An accepted entry always applies, so cardinality, label and time bounds are checked here and
 nowhere later. The clock is read here: the engine behind it has none.
 
-Price: one table lookup a run (a kernel call a body); a series never seen before costs one trip
-through Python, once.
+Price: one kernel call a body for all names it knows (tsdb/commit/naming.py), and a look at the
+smallest and the largest time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from tsdb import limits
 from tsdb.batch import Batch, Columns, I64s, Parsed, SeriesDefinitions, U32s
+from tsdb.commit.joining import joined_columns
 from tsdb.commit.naming import Naming, spoken
 from tsdb.commit.request import REFUSALS_TOLD_MAX, Refusals
 from tsdb.engine.engine import Engine
@@ -138,14 +139,6 @@ def _only(parsed: Parsed, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> P
     )
 
 
-def joined_columns(parts: Sequence[Columns]) -> Columns:
-    return Columns(
-        _joined_offsets([c.offsets for c in parts]),
-        np.concatenate([c.timestamps for c in parts]),
-        np.concatenate([c.values for c in parts]),
-    )
-
-
 def _without_runs(batch: Batch, drop: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Batch:
     counts = np.diff(batch.columns.offsets)
     keep = np.repeat(~drop, counts)
@@ -153,31 +146,3 @@ def _without_runs(batch: Batch, drop: np.ndarray[tuple[int], np.dtype[np.bool_]]
     np.cumsum(counts[~drop], out=offsets[1:])
     columns = Columns(offsets, batch.columns.timestamps[keep], batch.columns.values[keep])
     return Batch(batch.refs[~drop], columns, batch.definitions)
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Several batches as one, in order: what group commit writes as a single entry."""
-    if len(batches) == 1:
-        return batches[0]
-    definitions = [b.definitions for b in batches if b.definitions.count]
-    return Batch(
-        np.concatenate([b.refs for b in batches]),
-        joined_columns([b.columns for b in batches]),
-        joined_definitions(definitions),
-    )
-
-
-def joined_definitions(definitions: Sequence[SeriesDefinitions]) -> SeriesDefinitions:
-    if not definitions:
-        return SeriesDefinitions.none()
-    return SeriesDefinitions(
-        np.concatenate([d.refs for d in definitions]),
-        _joined_offsets([d.offsets for d in definitions]),
-        b"".join(d.keys for d in definitions),
-    )
-
-
-def _joined_offsets(parts: Sequence[I64s]) -> I64s:
-    bases = np.cumsum([0, *[int(p[-1]) for p in parts]])
-    tails = [p[1:] + base for p, base in zip(parts, bases[:-1], strict=True)]
-    return np.concatenate([np.zeros(1, np.int64), *tails])

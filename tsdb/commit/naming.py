@@ -26,6 +26,7 @@ import numpy as np
 
 from tsdb.batch import TAIL_MARK, I64s, Parsed, SeriesDefinitions, U8s, U32s
 from tsdb.commit import kernels
+from tsdb.commit.joining import joined_definitions
 from tsdb.commit.request import Refusals
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import parse as parse_labels
@@ -93,7 +94,7 @@ class Naming:
         body = _Body(parsed, ranges, refusals)
         with contextlib.ExitStack() as undo:
             # If this request ends here, what it began is never logged and must not be found.
-            undo.callback(lambda: self.forget(_joined(body.begun).refs))
+            undo.callback(lambda: self.forget(joined_definitions(body.begun).refs))
             for low in range(0, unknown.size, STEP_RUNS):
                 runs = unknown[low : low + STEP_RUNS]
                 if low:  # a part before may have had the same names
@@ -101,7 +102,7 @@ class Naming:
                     runs = runs[refs[runs] == NO_REF]
                 refs[runs] = self._named(body, runs)
             undo.pop_all()
-        return refs, _joined(body.begun)
+        return refs, joined_definitions(body.begun)
 
     def forget(self, refs: U32s) -> None:
         """Forget series that nothing holds points of, and every name senders have for series."""
@@ -222,16 +223,3 @@ def _back_to_back(keys: Sequence[bytes]) -> tuple[U8s, I64s]:
     offsets = np.zeros(len(keys) + 1, np.int64)
     np.cumsum([len(key) for key in keys], out=offsets[1:])
     return np.frombuffer(b"".join(keys), np.uint8), offsets
-
-
-def _joined(parts: Sequence[SeriesDefinitions]) -> SeriesDefinitions:
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return SeriesDefinitions.none()
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    offsets = np.zeros(sizes.size + 1, np.int64)
-    np.cumsum(sizes, out=offsets[1:])
-    return SeriesDefinitions(
-        np.concatenate([part.refs for part in parts]), offsets, b"".join(p.keys for p in parts)
-    )

@@ -25,7 +25,8 @@ import numpy as np
 from tsdb import limits
 from tsdb.batch import Parsed, SeriesDefinitions, U32s
 from tsdb.commit.assembly import Assembly, Pending
-from tsdb.commit.gate import Gate, joined_definitions
+from tsdb.commit.gate import Gate
+from tsdb.commit.joining import joined_definitions
 from tsdb.commit.parsing import Parsing
 from tsdb.commit.parsing import parsed as parsed_alone
 from tsdb.commit.request import Ack, Request, Written
@@ -271,12 +272,8 @@ class Pipeline:
         """Add what is kept of one request, or answer it when nothing is."""
         try:
             batch = self._gate.admit(parsed, request.refusals)
-        except TSDBError as error:
-            self._answer(request, error)
-            return
-        except Exception as error:  # as above: `canonical` is the parser's code too
-            self._tell(error)
-            self._answer(request, TSDBError(f"internal error: {type(error).__name__}"))
+        except Exception as error:  # `canonical` is the parser's code too
+            self._judged(request, error)
             return
         request.points = batch.points
         if parsed.metadata or parsed.exemplars:
