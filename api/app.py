@@ -48,6 +48,7 @@ from api.routes import (
     promql,
     promql_text,
     pushgateway,
+    remote_read,
     remote_write,
     rules,
     series,
@@ -218,6 +219,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         correlate,
         series,
         federate,
+        remote_read,
         prometheus_status,
         prometheus_admin,
     ):

@@ -6,7 +6,7 @@ from api.routes.promql_examples import LABELS as LABEL_SET
 from api.routes.promql_examples import form
 from api.routes.responses import Json, data_answer, parameter, refusals
 
-__all__ = ["FEDERATE", "LABELS", "LABELS_POST", "SERIES", "SERIES_POST", "VALUES"]
+__all__ = ["FEDERATE", "LABELS", "LABELS_POST", "READ", "SERIES", "SERIES_POST", "VALUES"]
 
 MATCH: Json = {
     "name": "match[]",
@@ -96,4 +96,35 @@ FEDERATE: Json = {
         **refusals(400, 413, 422),
     },
     "openapi_extra": {"parameters": [MATCH | {"required": True}]},
+}
+# {a="b"} from 1 to 2 ms after 1970, compressed: one that is text, for JSON's sake.
+_QUESTION = "\n\x0c\x08\x01\x10\x02\x1a\x06\x12\x01a\x1a\x01b"
+READ: Json = {
+    "tags": ["PromQL"],
+    "summary": "Prometheus' remote_read",
+    "description": "Samples of what the matchers find; streamed chunks are not offered.",
+    "operation_id": "remote_read",
+    "responses": {
+        200: {
+            "description": "A ReadResponse, compressed with snappy.",
+            "content": {"application/x-protobuf": {"schema": {"type": "string"}}},
+        },
+        **refusals(400, 413, 422),
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "description": "A ReadRequest, compressed with snappy.",
+            "content": {
+                "application/x-protobuf": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "examples": {
+                        "nothing": {
+                            "value": chr(len(_QUESTION)) + chr((len(_QUESTION) - 1) * 4) + _QUESTION
+                        }
+                    },
+                }
+            },
+        }
+    },
 }
