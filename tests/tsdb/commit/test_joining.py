@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,17 +33,17 @@ def batches(draw: st.DrawFn) -> Batch:
 
 
 def runs(batch: Batch) -> list[tuple[int, list[int], list[float]]]:
-    columns, bounds = batch.columns, batch.columns.offsets.tolist()
+    columns, bounds = batch.columns, itertools.pairwise(batch.columns.offsets.tolist())
     return [
         (int(ref), columns.timestamps[a:b].tolist(), columns.values[a:b].tolist())
-        for ref, a, b in zip(batch.refs, bounds, bounds[1:], strict=True)
+        for ref, (a, b) in zip(batch.refs, bounds, strict=True)
     ]
 
 
 def defined(batch: Batch) -> list[tuple[int, bytes]]:
-    found, bounds = batch.definitions, batch.definitions.offsets.tolist()
-    pairs = zip(found.refs.tolist(), bounds, bounds[1:], strict=True)
-    return [(ref, found.keys[a:b]) for ref, a, b in pairs]
+    found = batch.definitions
+    pairs = zip(found.refs.tolist(), itertools.pairwise(found.offsets.tolist()), strict=True)
+    return [(ref, found.keys[a:b]) for ref, (a, b) in pairs]
 
 
 @given(st.lists(batches(), min_size=1, max_size=4))
