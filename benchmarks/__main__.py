@@ -44,6 +44,7 @@ BENCHMARKS = {
     "scrape": "stdout",
     "churn": "stdout",
     "peers": "stdout",
+    "promql_json": "stdout",
     "queries": "stdout",
 }
 
