@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 
@@ -59,21 +60,26 @@ class Gate:
     def admit_together(self, parsed: Sequence[Parsed]) -> Batch | None:
         """Several small requests as one batch, if nothing in them is new or refused; else None."""
         form = parsed[0].form
+        parts = parsed[0].tail_starts is not None
         if any(
-            p.form != form or p.skipped or p.skipped_more or p.tail_starts is not None
+            p.form != form or p.skipped or p.skipped_more or (p.tail_starts is not None) != parts
             for p in parsed
         ):
             return None
-        bases = np.cumsum([0, *[p.key_bytes.size for p in parsed]])
-        keys = np.concatenate([p.key_bytes for p in parsed])
-        pairs = list(zip(parsed, bases.tolist(), strict=False))
-        starts = np.concatenate([p.key_starts + base for p, base in pairs])
-        ends = np.concatenate([p.key_ends + base for p, base in pairs])
-        columns = joined_columns([p.columns for p in parsed])
-        refs = self._naming.known(form, keys, starts, ends)
-        if (refs == NO_REF).any() or not self._is_within_time(columns.timestamps):
+        bases = np.cumsum([0, *[p.key_bytes.size for p in parsed]]).tolist()
+        whole = replace(
+            parsed[0],
+            key_bytes=np.concatenate([p.key_bytes for p in parsed]),
+            key_starts=_moved([p.key_starts for p in parsed], bases),
+            key_ends=_moved([p.key_ends for p in parsed], bases),
+            tail_starts=_moved([p.tail_starts for p in parsed], bases),
+            tail_ends=_moved([p.tail_ends for p in parsed], bases),
+            columns=joined_columns([p.columns for p in parsed]),
+        )
+        refs = self._naming.known_runs(whole)
+        if (refs == NO_REF).any() or not self._is_within_time(whole.columns.timestamps):
             return None
-        return Batch(refs, columns, SeriesDefinitions.none())
+        return Batch(refs, whole.columns, SeriesDefinitions.none())
 
     def forget(self, refs: U32s) -> None:
         """Forget series that nothing holds points of, and every name senders have for series."""
@@ -104,6 +110,16 @@ class Gate:
             else:
                 refusals.count += 1
         return _only(parsed, keep)
+
+
+@overload
+def _moved(places: Sequence[I64s], bases: Sequence[int]) -> I64s: ...
+@overload
+def _moved(places: Sequence[I64s | None], bases: Sequence[int]) -> I64s | None: ...
+def _moved(places: Sequence[I64s | None], bases: Sequence[int]) -> I64s | None:
+    """Places in texts that now lie one behind the other; None if there are none."""
+    moved = [at + base for at, base in zip(places, bases, strict=False) if at is not None]
+    return np.concatenate(moved) if moved else None
 
 
 def _named(parsed: Parsed, point: int) -> str:

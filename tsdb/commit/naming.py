@@ -84,6 +84,10 @@ class Naming:
                 return self._registry.lookup(keys, starts, ends)
             return self._aliases.lookup(form, keys, starts, ends)
 
+    def known_runs(self, parsed: Parsed) -> U32s:
+        """Refs of the runs, NO_REF where a name was never seen."""
+        return self.known(parsed.form, *self._short(parsed))
+
     def resolve(self, parsed: Parsed, refusals: Refusals) -> tuple[U32s, SeriesDefinitions]:
         """A ref for each run. `refusals` says which series cannot be, or may not begin."""
         ranges = self._short(parsed)

@@ -131,14 +131,17 @@ def test_what_is_kept_is_what_a_model_keeps(requests: list[tuple[list[Run], str]
         gated.db.close()
 
 
-@given(requests=st.lists(runs.filter(bool), min_size=2, max_size=5))
-def test_together_is_as_one_by_one(requests: list[list[Run]]) -> None:
+@given(
+    requests=st.lists(runs.filter(bool), min_size=2, max_size=5),
+    form=st.sampled_from([CANONICAL, "raw", "parts", "many"]),
+)
+def test_together_is_as_one_by_one(requests: list[list[Run]], form: str) -> None:
     """Either nothing in them needs a closer look and the batch is the same, or there is none."""
     gated = Gated()
     try:
         first = [(name, [5_000]) for name in ("a", "b", "c")]
-        gated.gate.admit(parsed(first, CANONICAL), Refusals())
-        several = [parsed(request, CANONICAL) for request in requests]
+        gated.gate.admit(parsed(first, form), Refusals())
+        several = [parsed(request, form) for request in requests]
 
         together = gated.gate.admit_together(several)
 
