@@ -65,6 +65,7 @@ def _texts(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Feature = Literal["promql-experimental-functions"]
 WholeSeconds = Annotated[int, BeforeValidator(_seconds)]
 TimeoutSeconds = Annotated[Seconds, Field(gt=0, le=3600)]
 
@@ -121,6 +122,9 @@ class Settings(BaseModel):
     )
     evaluation_interval_s: Seconds = Field(
         60.0, ge=0.1, description="how often rules are evaluated whose group does not say"
+    )
+    features: Annotated[tuple[Feature, ...], BeforeValidator(_texts)] = Field(
+        (), description="what is off unless named, comma between: `promql-experimental-functions`"
     )
     external_url: str = Field(
         "", max_length=2_048, description="where people reach this server, for links in alerts"

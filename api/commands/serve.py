@@ -88,6 +88,10 @@ def serve(
         str | None,
         _flag("evaluation-interval", "Of rules.  [default: 1m]", RULES, "DURATION"),
     ] = None,
+    enable_feature: Annotated[
+        list[str] | None,
+        _flag("enable-feature", "promql-experimental-functions; may be repeated.", None, "NAME"),
+    ] = None,
     external_url: Annotated[
         str | None, _flag("external-url", "Where people reach this server.", RULES, "URL")
     ] = None,
@@ -185,6 +189,7 @@ def serve(
             "rules": rules,
             "alertmanagers": alertmanager,
             "evaluation_interval_s": evaluation_interval,
+            "features": enable_feature,
             "external_url": external_url,
             "web_config": web_config,
             "allow_open_network": allow_open_network,

@@ -14,6 +14,7 @@ Price: 20 ns a short value, 60 ns one of 17 digits, without the GIL.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -45,7 +46,8 @@ def stream(
     yield b'{"status":"success","data":{"resultType":"%b","result":' % answer.type.encode()
     cut = yield from _result(answer, limit)
     for name, value in (beside or {}).items():
-        yield b',"%b":%b' % (name.encode(), orjson.dumps(value))
+        # Not orjson: it refuses what is nested deeper than 254, as explanations may be.
+        yield b',"%b":%b' % (name.encode(), json.dumps(value, separators=(",", ":")).encode())
     warnings = [*answer.warnings, *([TRUNCATED] if cut else [])]
     yield b"}%b%b}" % (_said(b"warnings", warnings), _said(b"infos", answer.infos))
 

@@ -99,7 +99,7 @@ def _answered(node: Node, query: Running, form: Form, exchange: Exchange) -> Ans
     media = pieces.media_of(exchange.headers.get(b"accept", b""), MEDIA)
     trace = Trace() if form.text("explain") else None
     began = time.perf_counter()
-    parse(query.text)  # is remembered
+    parse(query.text, node.settings.features)  # is remembered
     parsed = time.perf_counter()
     found = evaluated(source_of(node, query, form, trace), query)
     ended = time.perf_counter()
@@ -122,6 +122,7 @@ def source_of(node: Node, query: Running, form: Form, trace: Trace | None = None
         lookback_ms=int(lookback) if lookback > 0 else limits.LOOKBACK_MS,
         points_max=node.points_max,
         check=query.check,
+        features=frozenset(node.settings.features),
         trace=trace,
     )
 

@@ -125,7 +125,7 @@ def test_loopback_is_recognised(host: str, loopback: bool) -> None:
 
 
 def test_settings_stay_few_and_described() -> None:
-    assert len(Settings.model_fields) <= 36
+    assert len(Settings.model_fields) <= 40
     assert all(field.description for field in Settings.model_fields.values())
 
 
