@@ -39,7 +39,6 @@ _FILE_MODE, _FOLDER_MODE = 0o600, 0o700
 _ALLOCATE_REFUSED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOSPC, errno.EDQUOT}
 _LINK_REFUSED = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 _COPY_BYTES = 1 << 20
-_ZEROS = memoryview(bytes(1 << 18))
 
 
 class File(Protocol):
@@ -54,9 +53,7 @@ class File(Protocol):
     def truncate(self, size: int) -> None: ...
 
     def allocate(self, offset: int, size: int) -> None:
-        """Make the file at least `offset + size` long with zeros, if that is cheap here.
-
-        Afterwards the file system has nothing to note when data is written over the zeros."""
+        """Make the file at least `offset + size` long with zeros, if that is cheap here."""
 
     def size(self) -> int: ...
 
@@ -199,13 +196,8 @@ class OsFile:
     def allocate(self, offset: int, size: int) -> None:
         if not hasattr(os, "posix_fallocate"):
             return
-        old = self.size()
         try:
             os.posix_fallocate(self._fd, offset, size)
-            # Room that was never written is noted as written by the sync of what comes to lie in
-            # it: each such sync would wait for the file system's journal, and so for everybody.
-            for at in range(max(offset, old), offset + size, len(_ZEROS)):
-                write_all(self, _ZEROS[: offset + size - at], at)
         except OSError as error:
             if error.errno not in _ALLOCATE_REFUSED:
                 raise

@@ -98,19 +98,6 @@ def test_allocate_appends_zeros_and_keeps_bytes(tmp_path: Path):
     file.close()
 
 
-def test_room_laid_out_ahead_is_written_room(tmp_path: Path):
-    file = OsFiles().create(tmp_path / "f")
-    vfs.write_all(file, b"abc", 0)
-    file.allocate(3, 1_000_000)
-    file.sync()
-
-    if file.size() > 3:  # else the file system refuses, and lays out nothing
-        assert file.size() == 1_000_003
-        assert file.pread(2_000_000, 0) == b"abc" + bytes(1_000_000)
-        assert (tmp_path / "f").stat().st_blocks * 512 >= 1_000_000
-    file.close()
-
-
 def test_write_whole_replaces_and_forgets_a_stale_temporary(tmp_path: Path):
     files, path = OsFiles(), tmp_path / "MANIFEST"
     (tmp_path / "MANIFEST.tmp").write_bytes(b"from a crash, longer than what follows")
