@@ -85,7 +85,7 @@ def first_runs(columns: Columns, count: int) -> Columns:
 def _matrix(vector: Vector, times: I64s, *, one: bool) -> Iterator[bytes]:
     """Rows with all their points, or, of an instant, each with its one."""
     heads, head_ends = _heads(vector.rows, b'},"value":' if one else b'},"values":[')
-    stamps, stamp_ends = _joined([b'[%b,"' % moment(ms) for ms in times.tolist()])
+    stamps, stamp_ends = _joined(_stamps(times))
     tail = np.frombuffer((b"}" if one else b"]}") + bytes(SLACK_BYTES), np.uint8)
     values = np.ascontiguousarray(vector.values).view(np.uint64)
     present = np.ascontiguousarray(vector.present)
@@ -110,6 +110,14 @@ def _heads(rows: Rows, behind: bytes) -> tuple[U8s, I64s]:
 
 def _label(name: str, value: str) -> bytes:
     return b"%b:%b" % (orjson.dumps(name), orjson.dumps(value))
+
+
+def _stamps(times: I64s) -> list[bytes]:
+    """What stands in front of the value of each step."""
+    seconds, rests = np.divmod(times, 1000)
+    if rests.any() or times[0] < 0:
+        return [b'[%b,"' % moment(ms) for ms in times.tolist()]
+    return [b'[%d,"' % second for second in seconds.tolist()]  # 0.1 µs each, the others 0.7
 
 
 def moment(ms: int) -> bytes:
