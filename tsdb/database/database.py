@@ -86,6 +86,8 @@ class Database:
         labels. Timestamps are int64 ticks of the database's resolution, in any order; the last
         point wins where timestamps repeat. Raises InvalidInput, Unavailable, StorageFailed.
         """
+        if not isinstance(series, str | Mapping):
+            raise InvalidInput("a series is a text or a mapping; write_many takes many of them")
         return self.write_many([series], [timestamps], [values], ack=ack)
 
     def write_many(

@@ -66,6 +66,8 @@ def test_many_series_at_once_are_one_write(db: tsdb.Database) -> None:
 
 
 def test_what_is_wrong_is_named(db: tsdb.Database) -> None:
+    with pytest.raises(tsdb.InvalidInput, match="write_many takes many"):
+        db.write(["a", "b"], [1], [1.0])  # type: ignore[arg-type]
     with pytest.raises(tsdb.InvalidInput, match="2 timestamps for 1 values"):
         db.write("x", [1, 2], [1.0])
     with pytest.raises(tsdb.InvalidInput, match="integers"):
