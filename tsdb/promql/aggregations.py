@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from tsdb import parallel
 from tsdb.batch import F64s, I64s
-from tsdb.promql import blocks, choices, count_values
+from tsdb.promql import choices, count_values
 from tsdb.promql.ast import Aggregate
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
@@ -187,5 +188,5 @@ def _quantile(
             found,
         )  # fmt: skip
 
-    blocks.run(grid.count, SELECTING * grouped.values.size, of_steps, evaluation.check)
+    parallel.run(grid.count, SELECTING * grouped.values.size, of_steps, evaluation.check)
     return found, grouped.seen()

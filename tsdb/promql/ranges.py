@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tsdb import parallel
 from tsdb.batch import I64s
-from tsdb.promql import blocks, selectors
+from tsdb.promql import selectors
 from tsdb.promql.ast import Call, Node, RangeSelector, Subquery, unwrapped
 from tsdb.promql.values import Bools, Grid, Vector, Windows
 
@@ -87,7 +88,7 @@ def named(
             of_part(row, row + 1, slice(borders[part], borders[part + 1]))
 
     work = columns.points + values.size if parts == 1 else _seen(found) * len(found.rows)
-    blocks.run(len(found.rows) * parts, work, of_units, evaluation.check)
+    parallel.run(len(found.rows) * parts, work, of_units, evaluation.check)
     return Vector(found.rows, values, present).pruned()
 
 

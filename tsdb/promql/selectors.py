@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tsdb import overlay
+from tsdb import overlay, parallel
 from tsdb.batch import Columns, F64s, I64s
 from tsdb.index.matchers import Matcher
-from tsdb.promql import blocks, reading
+from tsdb.promql import reading
 from tsdb.promql.ast import Anchor, InstantSelector, RangeSelector, Subquery
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, Windows
@@ -55,7 +55,7 @@ def instant(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector
             *(out[first:last], present[first:last]),
         )
 
-    blocks.run(len(rows), columns.points + values.size, of_rows, evaluation.check)
+    parallel.run(len(rows), columns.points + values.size, of_rows, evaluation.check)
     return Vector(rows, values, present).pruned()
 
 

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tsdb import parallel
 from tsdb.batch import Columns
 from tsdb.index.labels import Labels
 from tsdb.index.matchers import Matcher
-from tsdb.promql import blocks, ranges
+from tsdb.promql import ranges
 from tsdb.promql.errors import QueryFailed
 from tsdb.promql.evaluate import Evaluation
 from tsdb.promql.kernels import over_time, rates, regression
@@ -465,8 +466,8 @@ def test_rows_that_only_the_name_told_apart_are_refused() -> None:
     assert len(ranges.computed(EVALUATION, late, over_time.totals, over_time.SUM).rows) == 1
 
 
-def test_blocks_cover_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "WORK_MIN", 1)
+def test_parts_cover_each_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "WORK_MIN", 1)
     rng = np.random.default_rng(1)
     stamps = np.arange(0, 600_000, 15_000)
     runs = [list(zip(stamps.tolist(), rng.normal(size=40).tolist(), strict=True))] * 23
@@ -491,26 +492,5 @@ def test_rows_in_parts_give_the_same(found: Windows, points: int) -> None:
         check_equal(fast, slowly(found, partial(quantile_at, dict(enumerate(wanted.tolist())))))
         fast = quickly(found, rates.extrapolated, True, True)
         check_equal(fast, slowly(found, lambda w: rate_of(w, counter=True, rate=True)))
-        patch.setattr(blocks, "WORK_MIN", 1)
+        patch.setattr(parallel, "WORK_MIN", 1)
         check_equal(quickly(found, over_time.totals, over_time.SUM), slowly(found, sum_of))
-
-
-def test_blocks_end_when_one_fails_or_the_query_is_stopped() -> None:
-    done: list[int] = []
-
-    def refuse(first: int, last: int) -> None:
-        if first >= 5:
-            raise QueryFailed(f"{first} to {last}")
-        done.append(first)
-
-    with pytest.raises(QueryFailed, match="5 to 6"):
-        blocks.run(1000, 10**9, refuse)
-    assert sorted(done) == [0, 1, 2, 3, 4]
-
-    def stop() -> None:
-        raise QueryFailed("enough")
-
-    done.clear()
-    with pytest.raises(QueryFailed, match="enough"):
-        blocks.run(1000, 10**9, lambda first, last: done.append(first), stop)
-    assert 0 < len(done) < 100

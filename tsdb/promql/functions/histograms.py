@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tsdb import parallel
 from tsdb.batch import F64s, I64s
 from tsdb.index.labels import METRIC_NAME
 from tsdb.index.quoting import quote
-from tsdb.promql import blocks
 from tsdb.promql.ast import Call, Node
 from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
@@ -89,7 +89,7 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
             *buckets.room(kernel.BLOCK), found[first:last], seen[first:last], lifted[first:last],
         )  # fmt: skip
 
-    blocks.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
+    parallel.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
     # Prometheus knows a histogram's name only at the first step.
     for group in np.flatnonzero(lifted & kernel.FIRST).tolist():
         evaluation.annotations.tell(LIFTED + quote(buckets.names[group]))
@@ -113,7 +113,7 @@ def _fraction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
             *buckets.room(kernel.BLOCK), found[first:last], seen[first:last],
         )  # fmt: skip
 
-    blocks.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
+    parallel.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
     return Vector(buckets.rows, found, seen).merged()
 
 

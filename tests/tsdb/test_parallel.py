@@ -1,0 +1,78 @@
+"""Parts of rows on several threads: each row once, and nothing runs on after a failure."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsdb import parallel
+
+
+@pytest.fixture(autouse=True)
+def _three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a machine with one processor."""
+    monkeypatch.setattr(parallel, "_width", lambda: 3)
+
+
+@given(rows=st.integers(0, 300), work=st.integers(0, 50 * parallel.WORK_MIN))
+def test_each_row_is_done_once(rows: int, work: int) -> None:
+    done = np.zeros(rows, np.int64)
+
+    def count(first: int, last: int) -> None:
+        done[first:last] += 1
+
+    parallel.run(rows, work, count)
+    assert (done == 1).all()
+
+
+def test_what_is_small_stays_on_the_callers_thread() -> None:
+    seen: list[threading.Thread] = []
+    parallel.run(1000, parallel.WORK_MIN, lambda *_: seen.append(threading.current_thread()))
+    assert seen == [threading.current_thread()]
+
+
+def test_what_is_large_is_shared() -> None:
+    met = threading.Barrier(3)  # opens only if three threads work at the same time
+    parallel.run(3, 3 * parallel.WORK_MIN, lambda *_: met.wait(30) and None)
+
+
+def test_a_part_that_fails_ends_the_work() -> None:
+    done: list[int] = []
+
+    def refuse(first: int, last: int) -> None:
+        if first >= 5:
+            raise ValueError(f"{first} to {last}")
+        done.append(first)
+
+    with pytest.raises(ValueError, match="to"):
+        parallel.run(1000, 10**9, refuse)
+    assert sorted(done) == [0, 1, 2, 3, 4]
+
+
+def test_a_failure_on_another_thread_is_raised_here() -> None:
+    met = threading.Barrier(3)
+
+    def refuse(first: int, last: int) -> None:
+        met.wait(30)
+        if threading.current_thread() is not threading.main_thread():
+            raise ValueError("on a helper")
+
+    with pytest.raises(ValueError, match="on a helper"):
+        parallel.run(3, 10**9, refuse)
+
+
+def test_a_check_that_raises_ends_the_work() -> None:
+    done: list[int] = []
+
+    def stop() -> None:
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        parallel.run(1000, 10**9, lambda first, last: done.append(first), stop)
+    after = len(done)
+    assert 0 < after < 1000
+    assert len(done) == after
