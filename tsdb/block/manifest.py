@@ -33,6 +33,7 @@ from tsdb.vfs import TEMPORARY, Files, write_whole
 
 __all__ = [
     "ANNOTATIONS",
+    "COMPANION",
     "Hole",
     "Manifest",
     "Tombstone",
@@ -52,6 +53,7 @@ INT64_MIN = -(2**63)
 _NAME = re.compile(r"MANIFEST-(\d{20})")
 _BLOCKS, _INDEX = "blocks", "index"
 ANNOTATIONS = "annotations-"  # how the names of such files in the index folder begin
+COMPANION = "companion-"
 COPY = np.dtype(
     [
         ("magic", "S8"),
@@ -105,6 +107,7 @@ class Manifest:
     horizon: int
     holes: tuple[Hole, ...]
     annotations: str | None = None  # file in the index folder: metadata and exemplars
+    companion: str | None = None  # file there: what another machine over this log knows
 
     def __post_init__(self) -> None:
         assert len(self.database_id) == 16
@@ -159,8 +162,9 @@ def _plain(manifest: Manifest) -> dict[str, Any]:
     plain["blocks"] = [_plain_block(meta) for meta in manifest.blocks]
     plain["tombstones"] = [asdict(t) for t in manifest.tombstones]
     plain["holes"] = [asdict(h) for h in manifest.holes]
-    if manifest.annotations is None:
-        del plain["annotations"]
+    for optional in ("annotations", "companion"):
+        if plain[optional] is None:
+            del plain[optional]
     return plain
 
 
@@ -256,7 +260,8 @@ def _manifest(plain: dict[str, Any]) -> Manifest:
         _whole_numbers(row, "first_seq", "last_seq")
     parts["tombstones"] = tuple(Tombstone(**t) for t in plain["tombstones"])
     parts["holes"] = tuple(Hole(**h) for h in plain["holes"])
-    assert isinstance(parts.get("annotations", ""), str), "annotations is no file name"
+    for optional in ("annotations", "companion"):
+        assert isinstance(parts.get(optional, ""), str), f"{optional} is no file name"
     return Manifest(**parts)
 
 
@@ -334,7 +339,8 @@ def rebuild(
         next_ref=max([base.next_ref, *(m.ref_max + 1 for m in blocks)]),
         blocks=blocks,
         index_files=_index_files(files, directory),
-        annotations=_annotations(files, directory),
+        annotations=_newest_of(ANNOTATIONS, files, directory),
+        companion=_newest_of(COMPANION, files, directory),
         holes=(*base.holes, hole, *unreadable),
     )
 
@@ -409,13 +415,13 @@ def _header(files: Files, path: Path) -> Header:
 
 def _index_files(files: Files, directory: Path) -> tuple[str, ...]:
     names = _names_in_index(files, directory)
-    return tuple(name for name in names if not name.startswith(ANNOTATIONS))
+    return tuple(name for name in names if not name.startswith((ANNOTATIONS, COMPANION)))
 
 
-def _annotations(files: Files, directory: Path) -> str | None:
+def _newest_of(prefix: str, files: Files, directory: Path) -> str | None:
     """The newest of such files; its name ends in its seq."""
     names = _names_in_index(files, directory)
-    return max((name for name in names if name.startswith(ANNOTATIONS)), default=None)
+    return max((name for name in names if name.startswith(prefix)), default=None)
 
 
 def _names_in_index(files: Files, directory: Path) -> list[str]:

@@ -26,17 +26,23 @@ from tsdb.commit.request import REFUSALS_TOLD_MAX, Refusals
 from tsdb.engine.engine import Engine
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.labels import parse as parse_labels
-from tsdb.index.registry import NO_REF
+from tsdb.index.registry import NO_REF, Registry
 
 
 class Gate:
     """Resolves and checks requests in arrival order; one thread."""
 
     def __init__(
-        self, engine: Engine, now_ticks: Callable[[], int], *, series_max: int, future_ticks: int
+        self,
+        engine: Engine,
+        now_ticks: Callable[[], int],
+        *,
+        series_max: int,
+        future_ticks: int,
+        naming: Registry | None = None,
     ) -> None:
         self._engine = engine
-        self._naming = Naming(engine.registry, series_max=series_max)
+        self._naming = Naming(naming or engine.registry, series_max=series_max)
         self._now_ticks = now_ticks
         self._future_ticks = future_ticks
 

@@ -25,6 +25,7 @@ import numpy as np
 from tsdb import limits
 from tsdb.batch import Parsed, SeriesDefinitions, U32s
 from tsdb.commit.assembly import Assembly, Pending
+from tsdb.commit.commit import Commit, Committed
 from tsdb.commit.gate import Gate
 from tsdb.commit.joining import joined_definitions
 from tsdb.commit.parsing import Parsing
@@ -33,7 +34,6 @@ from tsdb.commit.request import Ack, Request, Written
 from tsdb.engine.annotations import Announced
 from tsdb.engine.engine import Engine, definitions_only
 from tsdb.errors import StorageFailed, TSDBError, Unavailable
-from tsdb.log.protocol import Log
 from tsdb.parse.points_json import PointsBody, parse_together
 
 GROUP_BYTES = 2 << 20  # decoded bytes prepared at once: bounds latency behind big bodies
@@ -47,9 +47,14 @@ class Pipeline:
     """Owns the log's only appender and the engine's only applier."""
 
     def __init__(
-        self, log: Log, engine: Engine, gate: Gate, *, on_failure: Callable[[BaseException], None]
+        self,
+        commit: Commit,
+        engine: Engine,
+        gate: Gate,
+        *,
+        on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._log = log
+        self._to_log = commit
         self._engine = engine
         self._gate = gate
         self._on_failure = on_failure
@@ -311,47 +316,23 @@ class Pipeline:
                     self._settled.notify_all()
             elif idle and self._failed is None:
                 unmarked = False
-                self._guarded(self._log.mark, [])
+                self._guarded(self._to_log.idle, [])
 
     def _commit(self, entries: list[Pending]) -> None:
         if self._failed is not None:
             self._fail(entries, self._failed)
             return
         sync = any(r.ack is not Ack.MEMORY for e in entries for r in e.requests)
-        last_seq = self._guarded(
-            lambda: self._log.append([(e.kind, e.payload) for e in entries], sync=sync), entries
-        )
-        if last_seq is None:
-            return
-        seqs = _seqs(entries, last_seq)
-        touched = self._guarded(lambda: self._apply(entries, seqs), entries)
-        if touched is None:
+        done = self._guarded(lambda: self._to_log.commit(entries, sync=sync), entries)
+        if done is None:
             return
         self._answer_all(
             [
-                (request, _written(request, seq, sync, series))
-                for entry, seq, series in zip(entries, seqs, touched, strict=True)
+                (request, _written(request, committed, sync))
+                for entry, committed in zip(entries, done, strict=True)
                 for request in entry.requests
             ]
         )
-
-    def _apply(self, entries: list[Pending], seqs: list[int]) -> list[int]:
-        touched = []
-        for entry, seq in zip(entries, seqs, strict=True):
-            series = 0
-            if entry.batch is not None:
-                self._engine.apply_batch(seq, entry.batch)
-            elif entry.delete is not None:
-                series = self._engine.apply_delete(seq, entry.delete)
-            elif entry.horizon is not None:
-                self._engine.apply_horizon(seq, entry.horizon)
-            elif entry.metadata:
-                self._engine.apply_metadata(seq, entry.metadata)
-            else:
-                assert entry.exemplars
-                self._engine.apply_exemplars(seq, entry.exemplars)
-            touched.append(series)
-        return touched
 
     def _guarded(self, step: Callable[[], T], entries: list[Pending]) -> T | None:
         """Run one step of the writer; a failure answers `entries` and, unless passing, latches."""
@@ -413,23 +394,15 @@ class Pipeline:
                 self._tell(error)
 
 
-def _seqs(entries: list[Pending], last_seq: int) -> list[int]:
-    """The seq of each entry; one that is larger than ENTRY_BYTES_MAX took several."""
-    seqs = []
-    for entry in reversed(entries):
-        seqs.append(last_seq)
-        last_seq -= max(1, -(-len(entry.payload) // limits.ENTRY_BYTES_MAX))
-    return seqs[::-1]
-
-
-def _written(request: Request, seq: int, durable: bool, series: int) -> Written:
+def _written(request: Request, committed: Committed, durable: bool) -> Written:
     refusals = request.refusals
     return Written(
         points=request.points,
-        seq=seq,
+        seq=committed.seq,
         durable=durable,
         refused=tuple(refusals.told),
         refused_count=refusals.count,
         limit=refusals.limit,
-        series=series,
+        series=committed.series,
+        position=committed.position,
     )

@@ -39,6 +39,7 @@ class Written:
     refused_count: int = 0
     limit: LimitExceeded | None = None
     series: int = 0  # series touched by a delete
+    position: str = ""  # in a cluster: a token for reads elsewhere that must see this
 
 
 @dataclass(slots=True)

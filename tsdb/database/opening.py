@@ -24,11 +24,13 @@ from tsdb.block.layout import BlockMeta
 from tsdb.block.manifest import Hole, Manifest
 from tsdb.block.reader import Block
 from tsdb.codec.resolution import Resolution
+from tsdb.commit.commit import Commit, LocalCommit
 from tsdb.commit.gate import Gate
 from tsdb.commit.pipeline import Pipeline
 from tsdb.database.database import Database, Parts
 from tsdb.database.upkeep import Upkeep
 from tsdb.engine.annotations import Annotations, read_annotations
+from tsdb.engine.companion import Companion, read_companion, write_companion
 from tsdb.engine.engine import Engine, series_hit
 from tsdb.engine.folders import BLOCKS, INDEX, LOCK, ORPHANS, QUARANTINE, WAL
 from tsdb.engine.store import Store
@@ -36,11 +38,24 @@ from tsdb.engine.version import Tombstone, Version, truth_order
 from tsdb.errors import CorruptionError, InvalidInput, StorageFailed, Unavailable
 from tsdb.index import store as index_store
 from tsdb.index.registry import Registry
-from tsdb.log.protocol import Log
+from tsdb.log.protocol import Kind, Log
 from tsdb.log.wal import Wal
 from tsdb.vfs import Files, Lock, OsFiles, remove_tree
 
 Progress = Callable[[int, int], None]  # (entries replayed, entries to replay)
+
+
+@dataclass(frozen=True, slots=True)
+class Replicated:
+    """What a node of a cluster puts in the place of a log of its own.
+
+    `companion` is made from the state that it left, if it left one; `commit` from the parts of
+    the open database. The gate names series by `naming`: refs of a sender, not of the engine.
+    """
+
+    companion: Callable[[Engine, bytes | None], Companion]
+    commit: Callable[[Parts], Commit]
+    naming: Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,7 @@ class Options:
     clock_ns: Callable[[], int] = time.time_ns
     on_progress: Progress | None = None
     on_failure: Callable[[BaseException], None] | None = None
+    replicated: Replicated | None = None  # who opens a cluster node's directory brings it
 
     @property
     def head_bytes(self) -> int:
@@ -107,6 +123,7 @@ def _open(files: Files, path: Path, options: Options) -> Database:
             for folder in (BLOCKS, INDEX, QUARANTINE, WAL):
                 ensure_folder(files, path / folder)
         store, engine = _restored(files, path, manifest, options)
+        _accompany(store, engine, options)
         log = Wal.open(
             files,
             path / WAL,
@@ -213,11 +230,35 @@ def _restored(
     return Store(files, path, manifest, annotated_seq=annotations.seq), engine
 
 
+def _accompany(store: Store, engine: Engine, options: Options) -> None:
+    """Give the companion the state it left; a directory that has one is opened with it alone."""
+    files, manifest, folder = store.files, store.manifest, store.directory / INDEX
+    if options.replicated is None:
+        if manifest.companion is not None:
+            raise InvalidInput(
+                f"{store.directory} belongs to a node of a cluster: "
+                "open it with `silverback serve --cluster`"
+            )
+        return
+    state = (
+        None if manifest.companion is None else read_companion(files, folder / manifest.companion)
+    )
+    store.companion = options.replicated.companion(engine, state)
+    if manifest.companion is None and not options.read_only:
+        seq = manifest.checkpoint_seq
+        name = write_companion(files, folder, seq, store.companion.state(seq))
+        store.manifest = replace(manifest, generation=manifest.generation + 1, companion=name)
+        manifests.store(files, store.directory, store.manifest)
+
+
 def replay(engine: Engine, store: Store, log: Log, on_progress: Progress | None) -> None:
     """Apply what the log holds beyond the checkpoint; a head that fills is flushed on the way."""
     first, last = engine.applied_seq, log.info().last_seq
     for entry in log.read(first + 1):
-        engine.apply(entry)
+        if entry.kind == Kind.REPLICATED and store.companion is not None:
+            store.companion.apply(entry)
+        else:
+            engine.apply(entry)
         if engine.version.frozen:
             store.flush_frozen(engine, log)
         if on_progress is not None:
@@ -243,8 +284,13 @@ def _running(path: Path, parts: Parts, options: Options) -> Database:
         now_ticks,
         series_max=options.series_max,
         future_ticks=options.future_s_max * ticks_per_s,
+        naming=None if options.replicated is None else options.replicated.naming,
     )
-    parts.pipeline = Pipeline(parts.log, parts.engine, gate, on_failure=failed)
+    if options.replicated is None:
+        commit: Commit = LocalCommit(parts.log, parts.engine)
+    else:
+        commit = options.replicated.commit(parts)
+    parts.pipeline = Pipeline(commit, parts.engine, gate, on_failure=failed)
     database = Database(path, parts, now_ticks)
     retention_ticks = None if options.retention_s is None else options.retention_s * ticks_per_s
     parts.upkeep = Upkeep(
@@ -298,7 +344,7 @@ def _set_aside_orphans(files: Files, path: Path, manifest: Manifest) -> None:
         remove_tree(files, orphans)
     for folder, named in (
         (BLOCKS, {meta.name for meta in manifest.blocks}),
-        (INDEX, {*manifest.index_files, manifest.annotations}),
+        (INDEX, {*manifest.index_files, manifest.annotations, manifest.companion}),
     ):
         for name in files.list(path / folder):
             if name in named:

@@ -29,11 +29,12 @@ from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
 from tsdb.index.labels import parse as parse_labels
 from tsdb.index.matchers import Matcher
+from tsdb.index.placement import place_of
 from tsdb.index.reader import Reader
 from tsdb.index.registry import Registry
 from tsdb.index.selector import parse_selector
 from tsdb.log.annotations import decode_exemplars, decode_metadata
-from tsdb.log.control import Delete, Horizon, decode_control, decode_delete, key_of
+from tsdb.log.control import Delete, Horizon, decode_control, decode_delete, key_of, shard_of
 from tsdb.log.points import decode_points
 from tsdb.log.protocol import Entry, Kind
 from tsdb.query.selection import Selection, ordered
@@ -301,7 +302,13 @@ def series_hit(registry: Registry, selector: str) -> U32s:
     key = key_of(selector)
     if key is not None:
         return registry.exactly(parse_labels(key))
-    return registry.select(parse_selector(selector, allow_empty=True))
+    place = shard_of(selector)
+    if place is None:
+        return registry.select(parse_selector(selector, allow_empty=True))
+    shard, shards, within = place
+    refs = registry.select(parse_selector(within, allow_empty=True))
+    mine = [place_of(registry.key(ref), shards) == shard for ref in refs.tolist()]
+    return refs[np.array(mine, np.bool_)]
 
 
 def _count(points: int, columns: Columns, points_max: int) -> int:

@@ -35,6 +35,7 @@ from tsdb.block.reader import Block
 from tsdb.block.windows import choose_level
 from tsdb.block.writer import FlushWriter, Origin
 from tsdb.engine.annotations import write_annotations
+from tsdb.engine.companion import Companion, write_companion
 from tsdb.engine.engine import Engine
 from tsdb.engine.folders import BLOCKS, INDEX, QUARANTINE, WAL
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone
@@ -67,6 +68,7 @@ class Store:
         self.files = files
         self.directory = directory
         self.manifest = manifest
+        self.companion: Companion | None = None
         self._upkeep = threading.RLock()
         self._damaged: set[str] = set()  # blocks that a merge has found damaged
         self._annotated_seq = annotated_seq
@@ -115,6 +117,7 @@ class Store:
             checkpoint_seq=generation.seq_hi,
             **self._index_changes(engine),
             **self._annotation_changes(engine),
+            **self._companion_changes(generation.seq_hi),
         )
         engine.install(added=added, flushed=generation, spent=spent)
         log.trim(generation.seq_hi)
@@ -169,6 +172,12 @@ class Store:
         name = write_annotations(self.files, folder, seq, families, exemplars)
         self._annotated_seq = seq
         return {"annotations": name}
+
+    def _companion_changes(self, seq: int) -> dict[str, Any]:
+        if self.companion is None:
+            return {}
+        state = self.companion.state(seq)
+        return {"companion": write_companion(self.files, self.directory / INDEX, seq, state)}
 
     def _commit(self, engine: Engine, **changes: Any) -> tuple[int, ...]:
         """Make a new manifest durable. `changes` are fields of Manifest.
@@ -237,6 +246,8 @@ class Store:
 
         Done when they are a tenth of all, so that the pause it takes is worth it.
         """
+        if self.companion is not None:  # it holds refs of its own
+            return 0
         with self._exclusive():
             known = engine.registry.select(())
             idle = np.setdiff1d(known, self._refs_in_blocks(engine), assume_unique=True)
@@ -315,7 +326,7 @@ def needed(
 
 def _in_index(manifest: Manifest) -> set[str]:
     """Names of the files in the index folder that a manifest needs."""
-    return {*manifest.index_files, *filter(None, (manifest.annotations,))}
+    return {*manifest.index_files, *filter(None, (manifest.annotations, manifest.companion))}
 
 
 def _stored(tombstone: Tombstone) -> manifests.Tombstone:

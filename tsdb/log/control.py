@@ -19,13 +19,15 @@ _RANGE = struct.Struct("<qq")
 _CONTROL = struct.Struct("<Bq")
 _HORIZON = 1
 EXACTLY = "="  # and the hexadecimal digits of a canonical key
+OF_SHARD = "%"  # and `shard/shards:` and a selector
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
     """Points of the series that match `selector`, from `start` to `end` ticks inclusive.
 
-    A selector that begins with EXACTLY, which no selector in a question can, means one series.
+    A selector that begins with EXACTLY, which no selector in a question can, means one series;
+    one that begins with OF_SHARD those of one shard that the rest of it means.
     """
 
     selector: str
@@ -36,6 +38,12 @@ class Delete:
     def of_key(cls, key: bytes, start: int, end: int) -> Delete:
         """Of the series with this canonical key and no other."""
         return cls(EXACTLY + key.hex(), start, end)
+
+    def of_shard(self, shard: int, shards: int) -> Delete:
+        """The part of it that concerns one shard of a cluster."""
+        if self.selector.startswith((EXACTLY, OF_SHARD)):
+            return self
+        return Delete(f"{OF_SHARD}{shard}/{shards}:{self.selector}", self.start, self.end)
 
     def __post_init__(self) -> None:
         assert self.start <= self.end
@@ -63,6 +71,20 @@ def decode_delete(payload: bytes) -> Delete:
         return Delete(payload[_RANGE.size :].decode(), start, end)
     except UnicodeDecodeError as error:
         raise CorruptionError(None, _RANGE.size, f"tombstone selector: {error}") from error
+
+
+def shard_of(selector: str) -> tuple[int, int, str] | None:
+    """The shard, how many there are, and the selector within, None if it is for all shards.
+
+    Raises CorruptionError when it begins like one and is none.
+    """
+    if not selector.startswith(OF_SHARD):
+        return None
+    place, colon, within = selector[len(OF_SHARD) :].partition(":")
+    shard, _, shards = place.partition("/")
+    if not (colon and shard.isdecimal() and shards.isdecimal() and int(shard) < int(shards)):
+        raise CorruptionError(None, _RANGE.size, f"tombstone shard: {selector[:40]}")
+    return int(shard), int(shards), within
 
 
 def key_of(selector: str) -> bytes | None:

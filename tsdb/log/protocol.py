@@ -33,6 +33,7 @@ class Kind(IntEnum):
     EXEMPLARS = 7
     CONTROL = 8
     HISTOGRAMS = 9
+    REPLICATED = 10
 
 
 FRAMING = frozenset({Kind.MARK, Kind.SEGMENT, Kind.SEAL})
