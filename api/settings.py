@@ -23,9 +23,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+)
 
 from api import times
+from replication.settings import ClusterSettings
 from tsdb import limits
 from tsdb.errors import InvalidInput
 
@@ -78,6 +87,10 @@ class Settings(BaseModel):
     data: Path = Field(Path("data"), description="data directory; made if it is not there")
     host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: int = Field(9292, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    cluster: InstanceOf[ClusterSettings] | None = Field(
+        None,
+        description="file that makes this server a node of a cluster; says host and port, too",
+    )
     graphite_port: int | None = Field(
         None, ge=0, le=65535, description="TCP and UDP port for Graphite's lines; none unless given"
     )
@@ -220,6 +233,10 @@ def load(
     for where, values in sources:
         chosen |= values
         origin |= dict.fromkeys(values, where)
+    if chosen.get("cluster") is not None:
+        cluster = ClusterSettings.read(Path(str(chosen["cluster"])))
+        chosen = {"host": cluster.http.host, "port": cluster.http.port} | chosen
+        chosen["cluster"] = cluster
     try:
         return Settings(**chosen)  # type: ignore[arg-type]
     except ValidationError as error:
@@ -261,4 +278,6 @@ def _from_file(path: Path) -> dict[str, object]:
 def _shown(value: object) -> object:
     if isinstance(value, ByteSize):
         return value.human_readable() if value % 1024 == 0 else int(value)
+    if isinstance(value, ClusterSettings):
+        return f"{value.path}: {value.node} of {value.cluster}"
     return str(value) if isinstance(value, Path) else value

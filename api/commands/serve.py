@@ -36,6 +36,10 @@ def serve(
         Path | None,
         _flag("port-file", "Gets the port, once the server answers.", metavar="FILE"),
     ] = None,
+    cluster: Annotated[
+        Path | None,
+        _flag("cluster", "Be a node of the cluster this file describes.", metavar="FILE.toml"),
+    ] = None,
     graphite_port: Annotated[
         int | None,
         _flag("graphite-port", "Take Graphite's lines on this TCP and UDP port.", metavar="N"),
@@ -177,6 +181,7 @@ def serve(
             "host": host,
             "port": port,
             "port_file": port_file,
+            "cluster": cluster,
             "graphite_port": graphite_port,
             "graphite_pickle_port": graphite_pickle_port,
             "opentsdb_port": opentsdb_port,

@@ -132,3 +132,40 @@ def test_settings_stay_few_and_described() -> None:
 def test_settings_never_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1
+
+
+CLUSTER = """
+cluster = "demo"
+node = "node-1"
+replicas = 1
+http = "[::1]:9311"
+[nats]
+routes = "127.0.0.1:9411"
+[[peers]]
+node = "node-1"
+http = "[::1]:9311"
+routes = "127.0.0.1:9411"
+"""
+
+
+def test_a_cluster_file_says_where_to_listen_unless_something_else_does(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.toml"
+    file.write_text(CLUSTER)
+
+    alone = load({"cluster": file})
+    told = load({"cluster": file, "port": 7}, SILVERBACK_HOST="127.0.0.1")
+
+    assert alone.cluster is not None
+    assert (alone.cluster.node, alone.host, alone.port) == ("node-1", "::1", 9311)
+    assert (told.host, told.port) == ("127.0.0.1", 7)
+    assert load(SILVERBACK_CLUSTER=str(file)) == alone
+    assert alone.shown()["cluster"] == f"{file}: node-1 of demo"
+    assert load().cluster is None
+
+
+def test_a_wrong_cluster_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.toml"
+    file.write_text(CLUSTER.replace("replicas = 1", "replicas = 3"))
+
+    with pytest.raises(InvalidInput, match=f"cluster file {file}: replicas is at most"):
+        load({"cluster": file})
