@@ -37,7 +37,14 @@ def test_what_is_small_stays_on_the_callers_thread() -> None:
 
 def test_what_is_large_is_shared() -> None:
     met = threading.Barrier(3)  # opens only if three threads work at the same time
-    parallel.run(3, 3 * parallel.WORK_MIN, lambda *_: met.wait(30) and None)
+    seen: set[threading.Thread] = set()
+
+    def meet(first: int, last: int) -> None:
+        met.wait(30)
+        seen.add(threading.current_thread())
+
+    parallel.run(3, 3 * parallel.WORK_MIN, meet)
+    assert len(seen) == 3
 
 
 def test_a_part_that_fails_ends_the_work() -> None:

@@ -34,8 +34,8 @@ from tsdb.codec.bits import bswap64, clz64, ctz64, load8, load64, store8, store6
 from tsdb.jit import kernel
 
 # Forced: left to itself LLVM calls put_value, passing its state through memory, and a point costs
-# 22 ns to encode instead of 6.
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+# 22 ns to encode instead of 6. Without numba's reference counts, which cost a tenth of decoding.
+inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
 
 U = np.uint64
 U0, U1, U2, U3, U4, U5, U6, U7, U8 = (U(i) for i in range(9))
@@ -49,6 +49,8 @@ FIRST_BYTES_MAX = 10 + 8  # zigzag varint of t0, then v0
 POINT_BITS_MAX = 4 + 32 + 64 + 2 + 5 + 6 + 64  # an escaped second, a new window of 64 bits
 POINT_BYTES_MAX = (7 + POINT_BITS_MAX + 7) // 8 + 8  # from `pos`, with what the last store spills
 DECODE_SLACK_BYTES = 16
+
+EVER_LOW, EVER_HIGH = np.int64(-(2**63)), np.int64(2**63 - 1)
 
 # Why a chunk is not one; `decode_chunks` returns chunk * REASONS + reason, or SOUND.
 SOUND, REASONS = -1, 8
@@ -271,41 +273,73 @@ def check_end(data, p, end):
 
 @inlined
 def decode_run(data, start, end, count, widths, timestamps, values, at):
-    """Decode the chunk data[start:end] of `count` points to index `at`; returns a reason or 0.
+    """Decode the chunk data[start:end] of `count` points to index `at`; returns a reason or 0."""
+    reason, _ = decode_within(
+        data, start, end, count, widths, EVER_LOW, EVER_HIGH, timestamps, values, at
+    )
+    return reason
 
-    Safe for any bytes with one compare a point: where p <= end is known, the codes read next end
-    at most 36 bits on (1111 and 32 bits; or 10, w1 <= 17 bits and a value header), and the last
-    load starts there and takes 9 bytes: 14 in all, DECODE_SLACK_BYTES is 16.
+
+@inlined
+def decode_within(data, start, end, count, widths, low, high, timestamps, values, at):
+    """The points low <= t <= high of the chunk data[start:end] to index `at`, which moves on.
+
+    Returns (a reason or 0, index behind them). Timestamps ascend, or the borders are the least
+    and the greatest: what follows a point beyond `high` is not looked at. Room is for all points.
     """
     if count == U0:
-        return 0 if start == end else LEFTOVER
+        return (0 if start == end else LEFTOVER), at
     zigzag, pos = get_uvarint(data, start, end)
     if pos == U0:
-        return VARINT
+        return VARINT, at
     if pos + U8 > end:
-        return TRUNCATED
+        return TRUNCATED, at
     t = (zigzag >> U1) ^ (U0 - (zigzag & U1))
     v = bswap64(load64(data, pos))
     pos += U8
+    if np.int64(t) > high:
+        return 0, at
     timestamps[at] = t
     values[at] = v
+    at += U(np.int64(t) >= low)
     if count == U1:
-        return check_end(data, pos << U3, end)
+        return check_end(data, pos << U3, end), at
     d, pos = get_uvarint(data, pos, end)
     if pos == U0:
-        return VARINT
-    p = pos << U3
-    limit = end << U3
+        return VARINT, at
+    reason, at, p = decode_rest(
+        *(data, pos << U3, end << U3, count - U1, True, t, d, v, U64, U0, widths, low, high),
+        *(timestamps, values, at),
+    )
+    if reason != 0 or p == U0:
+        return reason, at
+    return check_end(data, p, end), at
+
+
+@inlined
+def decode_rest(
+    data, p, limit, count, bare, t, d, v, size, trail, widths, low, high, timestamps, values, at
+):
+    """Decode `count` points from bit p on, as `decode_within`. Returns (reason, index, bit).
+
+    t, d, v      timestamp, delta and value bits before; `bare`: the first has no timestamp code
+    size, trail  window of value bits; before the first it is the whole word, as Prometheus reads
+    bit          behind the last point, or 0 when one was beyond `high`
+
+    Safe for any bytes with one compare a point: where p <= limit is known, the codes read next end
+    at most 36 bits on (1111 and 32 bits; or 10, w1 <= 17 bits and a value header), and the last
+    load starts there and takes 9 bytes: 14 in all, DECODE_SLACK_BYTES is 16.
+    """
     s1 = U64 - (widths & U(255))
     s2 = U64 - ((widths >> U8) & U(255))
     s3 = U64 - ((widths >> U(16)) & U(255))
-    trail = U0
-    size = U64  # until the first window: the whole word, as Prometheus reads it
     w = window(data, p)
-    for i in range(at + U1, at + count):
-        if i != at + U1:
+    first = at
+    left_out = U0
+    for i in range(first, first + count):
+        if i != first or not bare:
             if p > limit:
-                return TRUNCATED
+                return TRUNCATED, i, p
             w = window(data, p)
             if w >> U63 == U0:
                 p += U1
@@ -335,10 +369,12 @@ def decode_run(data, start, end, count, widths, timestamps, values, at):
                         d += window_long(data, p)
                         p += U64
                 if p > limit:
-                    return TRUNCATED
+                    return TRUNCATED, i, p
                 w = window(data, p)
         t += d
-        timestamps[i] = t
+        if np.int64(t) > high:
+            return 0, i - left_out, U0
+        timestamps[i - left_out] = t
         if w >> U63 == U0:
             p += U1
         else:
@@ -350,14 +386,15 @@ def decode_run(data, start, end, count, widths, timestamps, values, at):
                 trail = U64 - ((w << U2) >> U59) - size
                 p += U13
                 if trail > U63:
-                    return WINDOW
+                    return WINDOW, i, p
             if size <= U57:
                 v ^= (window(data, p) >> (U64 - size)) << trail
             else:
                 v ^= (window_long(data, p) >> (U64 - size)) << trail
             p += size
-        values[i] = v
-    return check_end(data, p, end)
+        values[i - left_out] = v
+        left_out += U(np.int64(t) < low)
+    return 0, first + count - left_out, p
 
 
 @kernel(

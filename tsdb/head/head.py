@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tsdb import limits, overlay
+from tsdb import limits, overlay, parallel
 from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U8s, U32s, U64s
 from tsdb.codec.gorilla import DECODE_SLACK_BYTES
 from tsdb.codec.resolution import Resolution
@@ -73,6 +73,8 @@ class Head:
         self._side_ts = np.empty(SIDE_POINTS_MAX, np.uint64)
         self._side_bits = np.empty(SIDE_POINTS_MAX, np.uint64)
         self._side_before = np.empty(SIDE_POINTS_MAX, np.uint32)
+        self._marks: U64s = np.empty(1024 * layout.MARK_WORDS, np.uint64)
+        self._newest = np.zeros(self._lines.size // layout.LINE_WORDS, np.uint32)
         self._cursors = np.zeros(layout.CURSORS, np.int64)
         self._cursors[layout.ARENA_END] = layout.UNIT  # page 0 means "none"
         self._cursors[layout.MIN_TS] = INT64_MAX
@@ -104,6 +106,7 @@ class Head:
         self._grow_lines(int(batch.refs.max()) + 1)
         self._grow_arena(self._arena_need(batch))
         self._grow_side(self._side_points + batch.points)
+        self._grow_marks(batch.points // layout.MARK_POINTS + batch.refs.size)
         before = self._cursors.copy()
         append_kernels.append(
             batch.refs,
@@ -117,6 +120,8 @@ class Head:
             self._side_ts,
             self._side_bits,
             self._side_before,
+            self._marks,
+            self._newest,
         )
         grown = self._cursors - before
         return Appended(
@@ -168,6 +173,7 @@ class Head:
         self._cursors[layout.POINTS] -= int(gone.sum())
         self._cursors[layout.LATE] -= self.view(refs).side_counts(INT64_MIN, INT64_MAX).sum()
         lines[refs] = 0
+        self._newest[refs] = 0
 
     def _grow_arena(self, need: int) -> None:
         if need <= self._arena.size:
@@ -181,21 +187,31 @@ class Head:
         self._side_bits = _grown(self._side_bits, self._side_points, need)
         self._side_before = _grown(self._side_before, self._side_points, need)
 
+    def _grow_marks(self, more: int) -> None:
+        used = int(self._cursors[layout.MARKS_END])
+        words = (used + more) * layout.MARK_WORDS
+        if words > self._marks.size:
+            self._marks = _grown(self._marks, used * layout.MARK_WORDS, words)
+
     def _grow_lines(self, refs: int) -> None:
         if refs * layout.LINE_WORDS <= self._lines.size:
             return
         grown = _aligned_lines(refs * 2)
         grown[: self._lines.size] = self._lines
         self._lines = grown  # views hold copies of the lines they use
+        newest = np.zeros(refs * 2, np.uint32)
+        newest[: self._newest.size] = self._newest
+        self._newest = newest
 
     # --- reading -------------------------------------------------------------------------------
 
     def view(self, refs: U32s) -> HeadView:
-        """The head's points of `refs` as they are now. Cheap: 64 bytes a ref are copied."""
+        """The head's points of `refs` as they are now. Cheap: 68 bytes a ref are copied."""
         lines = np.empty(refs.size * layout.LINE_WORDS, np.uint64)
-        read_kernels.copy_lines(refs, self._lines, lines)
+        newest = np.empty(refs.size, np.uint32)
+        read_kernels.copy_lines(refs, self._lines, self._newest, lines, newest)
         side = (self._side_ts, self._side_bits, self._side_before)
-        return HeadView(lines, self._arena, side, self._widths)
+        return HeadView(lines, self._arena, side, (self._marks, newest), self._widths)
 
     def refs(self) -> U32s:
         """Series with points, ascending."""
@@ -243,7 +259,10 @@ class Head:
             encoded_bytes=encoded,
             arena_used_bytes=self.arena_used_bytes,
             side_bytes=self.side_bytes,
-            memory_bytes=series * layout.LINE_BYTES + self.arena_used_bytes + self.side_bytes,
+            memory_bytes=series * layout.LINE_BYTES
+            + self.arena_used_bytes
+            + self.side_bytes
+            + int(self._cursors[layout.MARKS_END]) * layout.MARK_WORDS * 8,
         )
 
 
@@ -251,11 +270,17 @@ class HeadView:
     """Points of some series as of the moment it was made; appends meanwhile do not show."""
 
     def __init__(
-        self, lines: U64s, arena: U8s, side: tuple[U64s, U64s, U32s], widths: np.uint64
+        self,
+        lines: U64s,
+        arena: U8s,
+        side: tuple[U64s, U64s, U32s],
+        marks: tuple[U64s, U32s],
+        widths: np.uint64,
     ) -> None:
         self._lines = lines
         self._arena = arena
         self._side = side
+        self._marks, self._newest = marks
         self._widths = widths
 
     @property
@@ -266,30 +291,41 @@ class HeadView:
     def read(self, start: int, end: int) -> Columns:
         """Run i: points of series i with start <= timestamp <= end, ascending, last write wins."""
         side = self._side_columns(start, end)
-        room = np.empty(3, np.int64)
-        read_kernels.measure_read(self._lines, side.offsets, start, end, room)
-        points, chunk_bytes, alone = room.tolist()
-        offsets = np.empty(side.runs + 1, np.int64)
-        timestamps, bits = np.empty(points, np.int64), np.empty(points, np.uint64)
-        verdict = read_kernels.read(
-            self._lines,
-            self._arena,
-            self._widths,
-            start,
-            end,
-            side.offsets,
-            side.timestamps,
-            side.values.view(np.uint64),
-            np.zeros(chunk_bytes + DECODE_SLACK_BYTES, np.uint8),
-            np.empty(alone, np.int64),
-            np.empty(alone, np.uint64),
-            offsets,
-            timestamps,
-            bits,
+        chosen, rooms = np.empty(side.runs, np.uint32), np.empty(side.runs + 1, np.int64)
+        largest = np.empty(2, np.int64)
+        decoded = read_kernels.measure_read(
+            *(self._lines, self._marks, self._newest, side.offsets, start, end),
+            *(chosen, rooms, largest),
         )
-        assert verdict < 0, f"stream {verdict} of a view is not what was appended"
-        kept = int(offsets[-1])
-        return Columns(offsets, timestamps[:kept], bits[:kept].view(np.float64))
+        chunk_bytes, alone = largest.tolist()
+        counts = np.empty(side.runs, np.int64)
+        timestamps, bits = np.empty(rooms[-1], np.int64), np.empty(rooms[-1], np.uint64)
+        parts: list[tuple[int, int]] = []
+
+        def of_part(first: int, last: int) -> None:
+            verdict = read_kernels.read(
+                self._lines[first * layout.LINE_WORDS : last * layout.LINE_WORDS],
+                self._arena,
+                self._marks,
+                chosen[first:last],
+                self._widths,
+                start,
+                end,
+                side.offsets[first : last + 1],
+                side.timestamps,
+                side.values.view(np.uint64),
+                np.empty(chunk_bytes + DECODE_SLACK_BYTES, np.uint8),
+                np.empty(alone, np.int64),
+                np.empty(alone, np.uint64),
+                counts[first:last],
+                timestamps[rooms[first] : rooms[last]],
+                bits[rooms[first] : rooms[last]],
+            )
+            assert verdict < 0, f"stream {first + verdict} of a view is not what was appended"
+            parts.append((first, last))
+
+        parallel.run(side.runs, decoded, of_part)
+        return _closed_up(parts, rooms, counts, timestamps, bits)
 
     def side_counts(self, start: int, end: int) -> I64s:
         """Side points of each series with start <= timestamp <= end, hidden ones too."""
@@ -315,6 +351,20 @@ class HeadView:
         np.cumsum(np.bincount(run[kept], minlength=runs), out=offsets[1:])
         values = bits[order][kept].view(np.float64)
         return Columns(offsets, stamps[kept].view(np.int64), values)
+
+
+def _closed_up(
+    parts: list[tuple[int, int]], rooms: I64s, counts: I64s, timestamps: I64s, bits: U64s
+) -> Columns:
+    """Runs without gaps. Those of a part lie close already, from where their room begins."""
+    offsets = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    for first, last in sorted(parts):
+        room, to = int(rooms[first]), int(offsets[first])
+        if room != to:
+            read_kernels.move_down(timestamps, bits, room, int(offsets[last]) - to, to)
+    kept = int(offsets[-1])
+    return Columns(offsets, timestamps[:kept], bits[:kept].view(np.float64))
 
 
 def _grown(old: npt.NDArray[Item], used: int, need: int) -> npt.NDArray[Item]:

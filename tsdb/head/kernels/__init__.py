@@ -22,6 +22,10 @@ BYTE, LOW_32, LOW_48 = U(0xFF), U(0xFFFFFFFF), U((1 << 48) - 1)
 UNIT_SHIFT, LINK, UNIT, SIZE_SHIFT = U5, U(layout.LINK_BYTES), U(layout.UNIT), U2
 LAST_TS, DELTA, LAST_BITS, FIRST_TS, POS, PACKED, PAGE, CHAIN = (U(i) for i in range(8))
 LINE = U(layout.LINE_WORDS)
+MARK = U(layout.MARK_WORDS)
+MARK_TS, MARK_DELTA, MARK_BITS, MARK_POS, MARK_PACKED, MARK_PAGE, MARK_BEFORE = (
+    U(i) for i in range(layout.MARK_WORDS)
+)
 assert layout.UNIT == 1 << 5
 assert layout.PAGES_A_SIZE == 1 << 2
 
@@ -39,3 +43,10 @@ def pages_before(ordinal):
         return ordinal << UNIT_SHIFT
     units = U2 * full * (full - U1) + (ordinal & U3) * full
     return (units << UNIT_SHIFT) + (UNIT << SIZE_SHIFT)
+
+
+@inlined
+def held_bytes(pos, page):
+    """Whole bytes of a stream whose next bit goes to arena byte `pos` of an open page."""
+    ordinal = page >> U48
+    return pages_before(ordinal + U1) - LINK * (ordinal + U1) - ((page & LOW_48) - pos)

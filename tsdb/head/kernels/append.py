@@ -1,6 +1,6 @@
 """Append points to many streams.
 
-    in   runs of points; state lines, arena and side columns (tsdb.head.layout)
+    in   runs of points; state lines, arena, side columns and marks (tsdb.head.layout)
     out  the same memory, extended
 
 Streams are the codec's, byte for byte: `tsdb.codec.kernels.dod_code` says which bits, and its
@@ -29,6 +29,14 @@ from tsdb.head.kernels import (
     LINK,
     LOW_32,
     LOW_48,
+    MARK,
+    MARK_BEFORE,
+    MARK_BITS,
+    MARK_DELTA,
+    MARK_PACKED,
+    MARK_PAGE,
+    MARK_POS,
+    MARK_TS,
     PACKED,
     PAGE,
     POS,
@@ -45,6 +53,7 @@ from tsdb.head.kernels import (
     UNIT,
     UNIT_SHIFT,
     U,
+    held_bytes,
     inlined,
     page_size,
 )
@@ -56,6 +65,8 @@ ALL = U((1 << 64) - 1)
 HIDDEN = U(layout.HIDDEN)
 NEW_WINDOW = U(0b11 << 11)  # then 5 bits of leading zeros, 6 of size
 LINE_BYTES = U(layout.LINE_BYTES)
+MARK_BYTES, BETWEEN_MARKS = U(layout.MARK_BYTES), U(layout.MARK_POINTS - 1)
+assert layout.MARK_POINTS & (layout.MARK_POINTS - 1) == 0
 AHEAD_LINE, AHEAD_ARENA = U(24), U(12)  # runs; measured, flat between 16/8 and 40/20
 
 _U32S = types.Array(types.uint32, 1, "C", readonly=True)
@@ -187,6 +198,28 @@ def put_aside(lines, line, cursors, side_ts, side_bits, side_before, t, v):
 
 
 @inlined
+def set_mark(lines, line, cursors, marks, newest):
+    """The stream may be read from here on, if the last mark is far enough behind."""
+    ref = line // LINE
+    before = U(newest[ref])
+    marked = U0 if before == U0 else marks[(before - U1) * MARK + MARK_BEFORE] >> U32
+    held = held_bytes(lines[line + POS], lines[line + PAGE])
+    if held - marked < MARK_BYTES:
+        return
+    at = U(cursors[layout.MARKS_END])
+    cursors[layout.MARKS_END] = I(at + U1)
+    newest[ref] = np.uint32(at + U1)
+    mark = at * MARK
+    marks[mark + MARK_TS] = lines[line + LAST_TS]
+    marks[mark + MARK_DELTA] = lines[line + DELTA]
+    marks[mark + MARK_BITS] = lines[line + LAST_BITS]
+    marks[mark + MARK_POS] = lines[line + POS]
+    marks[mark + MARK_PACKED] = lines[line + PACKED]
+    marks[mark + MARK_PAGE] = lines[line + PAGE]
+    marks[mark + MARK_BEFORE] = before | (held << U32)
+
+
+@inlined
 def open_stream(lines, line, arena, cursors, t, v):
     """First point of a series."""
     place = U(cursors[layout.ARENA_END])
@@ -204,8 +237,9 @@ def open_stream(lines, line, arena, cursors, t, v):
 
 @inlined
 def append_run(
-    lines, line, arena, cursors, side_ts, side_bits, side_before, timestamps, bits, j, last, widths
-):
+    lines, line, arena, cursors, side_ts, side_bits, side_before, marks, newest, timestamps, bits,
+    j, last, widths,
+):  # fmt: skip
     """Append the points j:last to one series."""
     while j < last:
         t = lines[line + LAST_TS]
@@ -235,7 +269,8 @@ def append_run(
         cnt = (packed >> U16) & U7
         acc = (packed >> U24) << U56
         first = j
-        while j < last and I(timestamps[j]) > I(t):
+        stop = min(last, j + BETWEEN_MARKS - (count & BETWEEN_MARKS) + U1)  # a mark may be due
+        while j < stop and I(timestamps[j]) > I(t):
             d = timestamps[j] - t
             x = bits[j] ^ v
             if count == U1:
@@ -265,18 +300,20 @@ def append_run(
         window = lead | (trail << U8) | (cnt << U16) | ((acc >> U56) << U24)
         lines[line + PACKED] = window | (count << U32)
         lines[line + PAGE] = page
+        if count & BETWEEN_MARKS == U0:
+            set_mark(lines, line, cursors, marks, newest)
     cursors[layout.MAX_TS] = max(cursors[layout.MAX_TS], I(lines[line + LAST_TS]))
 
 
 @kernel(
     types.void(
         _U32S, _I64S, _U64S, _U64S, types.uint64, _OUT_U64S, _OUT_BYTES, _OUT_I64S,
-        _OUT_U64S, _OUT_U64S, _OUT_U32S,
+        _OUT_U64S, _OUT_U64S, _OUT_U32S, _OUT_U64S, _OUT_U32S,
     )
 )  # fmt: skip
 def append(
     refs, offsets, timestamps, bits, widths, lines, arena, cursors, side_ts, side_bits,
-    side_before,
+    side_before, marks, newest,
 ):  # fmt: skip
     """Append run i, points offsets[i]:offsets[i + 1], to the series refs[i].
 
@@ -321,6 +358,8 @@ def append(
                 window = lead | (trail << U8) | (cnt << U16) | ((acc >> U56) << U24)
                 lines[line + PACKED] = window | (((packed >> U32) + U1) << U32)
                 lines[line + PAGE] = page
+                if ((packed >> U32) + U1) & BETWEEN_MARKS == U0:
+                    set_mark(lines, line, cursors, marks, newest)
                 streamed += 1
                 highest = max(highest, I(t))
                 continue
@@ -333,6 +372,8 @@ def append(
                 side_ts,
                 side_bits,
                 side_before,
+                marks,
+                newest,
                 timestamps,
                 bits,
                 j,

@@ -1,6 +1,6 @@
 """Copy lines, measure streams, read streams and side points.
 
-    in   state lines, of the head or copied; arena; side columns (tsdb.head.layout)
+    in   state lines, of the head or copied; arena; side columns, marks (tsdb.head.layout)
     out  points of a range, side points laid over the stream's
 
 Reads only what was there when the lines were copied: bytes before a line's POS never change, and
@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from tsdb.codec.bits import load32, load64, store8, store64
-from tsdb.codec.kernels import decode_run
+from tsdb.codec.kernels import decode_rest, decode_within
 from tsdb.head.kernels import (
     BYTE,
     CHAIN,
@@ -23,11 +23,20 @@ from tsdb.head.kernels import (
     LINK,
     LOW_32,
     LOW_48,
+    MARK,
+    MARK_BEFORE,
+    MARK_BITS,
+    MARK_DELTA,
+    MARK_PACKED,
+    MARK_PAGE,
+    MARK_POS,
+    MARK_TS,
     PACKED,
     PAGE,
     POS,
     U0,
     U1,
+    U3,
     U7,
     U8,
     U16,
@@ -36,32 +45,35 @@ from tsdb.head.kernels import (
     U48,
     UNIT_SHIFT,
     U,
+    held_bytes,
     inlined,
     page_size,
-    pages_before,
 )
 from tsdb.jit import kernel
-from tsdb.overlay.kernels import copy_points, first_above, first_at_least, interleave
+from tsdb.overlay.kernels import copy_points, interleave
 
 I = np.int64  # noqa: E741
+U64 = U(64)
 
 _U32S = types.Array(types.uint32, 1, "C", readonly=True)
 _I64S = types.Array(types.int64, 1, "C", readonly=True)
 _U64S = types.Array(types.uint64, 1, "C", readonly=True)
 _BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+_OUT_U32S = types.Array(types.uint32, 1, "C")
 _OUT_BYTES = types.Array(types.uint8, 1, "C")
 _OUT_I64S = types.Array(types.int64, 1, "C")
 _OUT_U64S = types.Array(types.uint64, 1, "C")
 
 
-@kernel(types.void(_U32S, _U64S, _OUT_U64S))
-def copy_lines(refs, lines, out):
-    """out[i] = line of refs[i]; zeros for a ref beyond `lines`. out: uint64[refs * 8]."""
+@kernel(types.void(_U32S, _U64S, _U32S, _OUT_U64S, _OUT_U32S))
+def copy_lines(refs, lines, newest, out, out_newest):
+    """Line and newest mark of refs[i]; zeros for a ref beyond `lines`. out: uint64[refs * 8]."""
     known = U(lines.size) // LINE
     for i in range(U(refs.size)):
         ref = U(refs[i])
         for w in range(LINE):
             out[i * LINE + w] = lines[ref * LINE + w] if ref < known else U0
+        out_newest[i] = newest[ref] if ref < known else np.uint32(0)
 
 
 @inlined
@@ -70,9 +82,7 @@ def stream_bytes(lines, line):
     packed = lines[line + PACKED]
     if packed >> U32 == U0:
         return U0
-    ordinal = lines[line + PAGE] >> U48
-    room = (lines[line + PAGE] & LOW_48) - lines[line + POS]
-    held = pages_before(ordinal + U1) - LINK * (ordinal + U1) - room
+    held = held_bytes(lines[line + POS], lines[line + PAGE])
     return held + (U1 if (packed >> U16) & U7 else U0)
 
 
@@ -98,14 +108,21 @@ def copy_words(source, at, out, to, size):
 def collect_stream(lines, line, arena, out):
     """Copy the stream of a line, page by page and with its pending bits; returns its bytes."""
     page = (lines[line + CHAIN] & LOW_32) << UNIT_SHIFT
+    return collect_pages(lines, line, arena, U0, page, page + LINK, out)
+
+
+@inlined
+def collect_pages(lines, line, arena, ordinal, page, start, out):
+    """As `collect_stream`, from arena byte `start` in page number `ordinal`, at `page`, on."""
     to = U0
-    for k in range(lines[line + PAGE] >> U48):
-        size = page_size(k) - LINK
-        copy_words(arena, page + LINK, out, to, size)
+    for k in range(ordinal, lines[line + PAGE] >> U48):
+        size = page + page_size(k) - start
+        copy_words(arena, start, out, to, size)
         to += size
         page = load32(arena, page) << UNIT_SHIFT
-    size = lines[line + POS] - (page + LINK)
-    copy_words(arena, page + LINK, out, to, size)
+        start = page + LINK
+    size = lines[line + POS] - start
+    copy_words(arena, start, out, to, size)
     to += size
     packed = lines[line + PACKED]
     if (packed >> U16) & U7:
@@ -126,68 +143,119 @@ def meets(lines, line, start, end):
     return count != U0 and I(lines[line + FIRST_TS]) <= end and I(lines[line + LAST_TS]) >= start
 
 
-@kernel(types.void(_U64S, _I64S, types.int64, types.int64, _OUT_I64S))
-def measure_read(lines, side_at, start, end, out):
-    """Room that `read` needs: out = points, bytes of the largest stream, most points of a stream
-    that has side points."""
+@kernel(
+    types.int64(
+        _U64S, _U64S, _U32S, _I64S, types.int64, types.int64, _OUT_U32S, _OUT_I64S, _OUT_I64S
+    )
+)  # fmt: skip
+def measure_read(lines, marks, newest, side_at, start, end, chosen, rooms, out):
+    """Which mark `read` may begin each stream at, and the room that it needs.
+
+    chosen   index + 1 of the last mark before `start`, or 0
+    rooms    room for run i is rooms[i]:rooms[i + 1]
+    out      bytes of the largest stream, most points to decode of a stream with side points
+    Returns the points that will be decoded.
+    """
+    decoded = 0
     out[:] = 0
+    rooms[0] = 0
     for i in range(U(side_at.size) - U1):
         line = i * LINE
+        count = side_at[i + U1] - side_at[i]
+        aside = count != 0
+        chosen[i] = 0
         if meets(lines, line, start, end):
-            count = I(lines[line + PACKED] >> U32)
-            out[0] += count
-            out[1] = max(out[1], I(stream_bytes(lines, line)))
-            if side_at[i + U1] != side_at[i]:
-                out[2] = max(out[2], count)
-    out[0] += side_at[side_at.size - 1]
+            mark = U(newest[i])
+            while mark != U0 and I(marks[(mark - U1) * MARK + MARK_TS]) >= start:
+                mark = marks[(mark - U1) * MARK + MARK_BEFORE] & LOW_32
+            chosen[i] = np.uint32(mark)
+            left = I(lines[line + PACKED] >> U32)
+            if mark != U0:
+                left -= I(marks[(mark - U1) * MARK + MARK_PACKED] >> U32)
+            decoded += left
+            count += left
+            out[0] = max(out[0], I(stream_bytes(lines, line)))
+            if aside:
+                out[1] = max(out[1], left)
+        rooms[i + U1] = rooms[i] + count
+    return decoded
+
+
+@inlined
+def decode_from(lines, line, arena, marks, mark, widths, start, end, chunk, timestamps, bits, at):
+    """Points start <= t <= end of a stream to index `at`; (a reason or 0, index behind them).
+
+    From `mark` on: bits that waited in the line then are in the arena, or in the line, by now.
+    """
+    count = lines[line + PACKED] >> U32
+    if mark == U0:
+        size = collect_stream(lines, line, arena, chunk)
+        return decode_within(chunk, U0, size, count, widths, start, end, timestamps, bits, at)
+    at_mark = (mark - U1) * MARK
+    ordinal = marks[at_mark + MARK_PAGE] >> U48
+    page = (marks[at_mark + MARK_PAGE] & LOW_48) - page_size(ordinal)
+    pos, packed = marks[at_mark + MARK_POS], marks[at_mark + MARK_PACKED]
+    size = collect_pages(lines, line, arena, ordinal, page, pos, chunk)
+    trail = (packed >> U8) & BYTE
+    reason, at, _ = decode_rest(
+        chunk, (packed >> U16) & U7, size << U3, count - (packed >> U32), False,
+        marks[at_mark + MARK_TS], marks[at_mark + MARK_DELTA], marks[at_mark + MARK_BITS],
+        U64 - (packed & BYTE) - trail, trail,  # no window yet: the next code sets one
+        widths, start, end, timestamps, bits, at,
+    )  # fmt: skip
+    return reason, at
 
 
 @kernel(
     types.int64(
-        _U64S, _BYTES, types.uint64, types.int64, types.int64, _I64S, _I64S, _U64S, _OUT_BYTES,
-        _OUT_I64S, _OUT_U64S, _OUT_I64S, _OUT_I64S, _OUT_U64S,
+        _U64S, _BYTES, _U64S, _U32S, types.uint64, types.int64, types.int64, _I64S, _I64S, _U64S,
+        _OUT_BYTES, _OUT_I64S, _OUT_U64S, _OUT_I64S, _OUT_I64S, _OUT_U64S,
     )
 )  # fmt: skip
 def read(
-    lines, arena, widths, start, end, side_at, side_ts, side_bits, chunk, alone_ts, alone_bits,
-    offsets, timestamps, bits,
+    lines, arena, marks, chosen, widths, start, end, side_at, side_ts, side_bits, chunk, alone_ts,
+    alone_bits, counts, timestamps, bits,
 ):  # fmt: skip
-    """Run i = points of line i with start <= t <= end, side run i laid over them.
+    """Run i = points of line i with start <= t <= end, side run i laid over them; one after the
+    other, counts[i] of them.
 
-    A stream is decoded to where its points will stay, then trimmed there; only one with side
-    points is decoded to `alone_*` first. Room: `measure_read`; chunk has
-    DECODE_SLACK_BYTES more. Returns -1, or the line whose stream is not sound.
+    A stream is decoded to where its points will stay; only one with side points is decoded to
+    `alone_*` first. Room: `measure_read`; chunk has DECODE_SLACK_BYTES more. Returns -1, or the
+    line whose stream is not sound.
     """
     at = U0
-    offsets[0] = 0
-    for i in range(U(offsets.size) - U1):
+    for i in range(U(counts.size)):
         line = i * LINE
+        before = at
         side, side_end = U(side_at[i]), U(side_at[i + U1])
         if not meets(lines, line, start, end):
             at = copy_points(side_ts, side_bits, side, side_end, timestamps, bits, at)
-            offsets[i + U1] = I(at)
-            continue
-        count = lines[line + PACKED] >> U32
-        size = collect_stream(lines, line, arena, chunk)
-        aside = side != side_end
-        out_ts = alone_ts if aside else timestamps
-        out_bits = alone_bits if aside else bits
-        to = U0 if aside else at
-        if decode_run(chunk, U0, size, count, widths, out_ts, out_bits, to) != 0:
-            return I(i)
-        first = first_at_least(out_ts, to, to + count, start)
-        last = first_above(out_ts, first, to + count, end)
-        if aside:
-            at = interleave(
-                alone_ts, alone_bits, first, last, side_ts, side_bits, side, side_end,
+        elif side == side_end:
+            reason, at = decode_from(
+                lines, line, arena, marks, U(chosen[i]), widths, start, end, chunk,
                 timestamps, bits, at,
             )  # fmt: skip
-        elif first == at:
-            at = last
+            if reason != 0:
+                return I(i)
         else:
-            at = copy_points(timestamps, bits, first, last, timestamps, bits, at)
-        offsets[i + U1] = I(at)
+            reason, kept = decode_from(
+                lines, line, arena, marks, U(chosen[i]), widths, start, end, chunk,
+                alone_ts, alone_bits, U0,
+            )  # fmt: skip
+            if reason != 0:
+                return I(i)
+            at = interleave(
+                alone_ts, alone_bits, U0, kept, side_ts, side_bits, side, side_end,
+                timestamps, bits, at,
+            )  # fmt: skip
+        counts[i] = I(at - before)
     return -1
+
+
+@kernel(types.void(_OUT_I64S, _OUT_U64S, types.int64, types.int64, types.int64))
+def move_down(timestamps, bits, first, count, to):
+    """The points from `first` on to `to`, which lies before them."""
+    copy_points(timestamps, bits, U(first), U(first + count), timestamps, bits, U(to))
 
 
 @kernel(types.int64(_U64S, _U64S, _U32S, types.int64, types.int64, _OUT_I64S))
