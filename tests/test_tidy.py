@@ -21,6 +21,8 @@ BROAD_CATCH_ALLOWED = {
     "api/app.py",
     "api/server.py",
     "api/cli.py",
+    "replication/applier.py",
+    "replication/shell.py",
     "tsdb/commit/parsing.py",
     "tsdb/commit/pipeline.py",
     "tsdb/database/upkeep.py",

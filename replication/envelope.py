@@ -1,0 +1,67 @@
+"""How a part of a record lies in a node's own log: an entry of the kind REPLICATED.
+
+    in   Arrived
+    out  the payload of an entry (docs/format/record.md); and back, or CorruptionError
+
+Parts of one record are entries of their own, since the engine counts in those; the last one moves
+the position. Its node writes them without a sync of their own: what a power cut takes away, the
+log of the shard still has.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from replication.record import Part
+from tsdb.errors import CorruptionError
+from tsdb.log.protocol import Kind
+
+__all__ = ["Arrived", "decode_arrived", "encode_arrived"]
+
+_HEAD = struct.Struct("<BBHIIQqQQ")
+"""version, kind, shard, part, parts, seq, time, sender, sender's seq"""
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Part `number` (from 0) of `parts` of the record at `seq` of its shard's log."""
+
+    shard: int
+    seq: int
+    time_ns: int
+    sender: int
+    sender_seq: int
+    number: int
+    parts: int
+    part: Part
+
+    @property
+    def is_last(self) -> bool:
+        return self.number == self.parts - 1
+
+
+def encode_arrived(arrived: Arrived) -> bytes:
+    head = _HEAD.pack(
+        VERSION,
+        arrived.part.kind,
+        arrived.shard,
+        arrived.number,
+        arrived.parts,
+        arrived.seq,
+        arrived.time_ns,
+        arrived.sender,
+        arrived.sender_seq,
+    )
+    return head + arrived.part.payload
+
+
+def decode_arrived(payload: bytes) -> Arrived:
+    if len(payload) < _HEAD.size or payload[0] != VERSION:
+        raise CorruptionError(None, 0, f"{len(payload)} bytes are no part of a record")
+    _, kind, shard, number, parts, seq, time_ns, sender, sender_seq = _HEAD.unpack_from(payload)
+    if number >= parts or kind not in Kind.__members__.values():
+        raise CorruptionError(None, 0, f"part {number} of {parts}, kind {kind}")
+    part = Part(Kind(kind), payload[_HEAD.size :])
+    return Arrived(shard, seq, time_ns, sender, sender_seq, number, parts, part)

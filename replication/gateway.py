@@ -1,0 +1,285 @@
+"""Where writes enter a cluster: a group is split by shard and handed to the shards' logs.
+
+    in   Pending entries, as the single node's gate prepares them (tsdb/commit)
+    out  one record a shard; an answer when a majority has fsynced all of them
+
+One group is under way at a time, and what arrives meanwhile is the next one: the latency of the
+logs is the batching window. Records of a shard therefore keep their order, and a retry cannot
+overtake. When a record is not acked in time nobody knows whether it will be in the log; the group
+is answered so, and a client that sends again changes nothing (the same points win).
+
+Series are named by refs of this process. Each record defines those that no acked record of this
+process has defined; after a pause as long as half of what replicas remember, it begins anew
+under another number.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from replication.applier import Applier, Own
+from replication.record import PART_BYTES_MAX, RECORD_BYTES_MAX, Part, Record
+from replication.senders import EXPIRY_NS
+from tsdb import overlay
+from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U32s
+from tsdb.codec.resolution import Resolution
+from tsdb.commit.assembly import Pending
+from tsdb.commit.commit import Committed
+from tsdb.errors import TSDBError, Unavailable
+from tsdb.index.placement import place_of, places_of
+from tsdb.index.registry import Registry
+from tsdb.log.annotations import encode_exemplars, encode_metadata
+from tsdb.log.control import encode_delete, key_of
+from tsdb.log.points import encode_points
+from tsdb.log.protocol import Kind
+
+__all__ = ["Append", "Gateway", "Naming"]
+
+T = TypeVar("T")
+DELETE_WAIT_S = 20.0  # for the number of series, which only who applies it knows
+IDLE_NS_MAX = EXPIRY_NS // 2
+Append = Callable[[Sequence[Record]], "list[int | TSDBError]"]
+"""Hands records of different shards to their logs, waits for all: positions, or what went wrong."""
+
+
+class Naming:
+    """This process's series: their refs, shards, and whether a log knows them."""
+
+    def __init__(self, shards: int) -> None:
+        self.registry = Registry()
+        self.shards = shards
+        self._shard_of: U32s = np.zeros(0, np.uint32)
+        self._known = np.zeros(0, np.bool_)  # defined by an acked record
+
+    def learn(self, definitions: SeriesDefinitions) -> None:
+        """Series that the gate has named for the first time."""
+        if not definitions.count:
+            return
+        room = int(definitions.refs.max()) + 1
+        if room > self._shard_of.size:
+            more = max(room, 2 * self._shard_of.size) - self._shard_of.size
+            self._shard_of = np.concatenate((self._shard_of, np.zeros(more, np.uint32)))
+            self._known = np.concatenate((self._known, np.zeros(more, np.bool_)))
+        self._shard_of[definitions.refs] = places_of(definitions, self.shards)
+
+    def shards_of(self, refs: U32s) -> U32s:
+        return self._shard_of[refs]
+
+    def unknown(self, refs: U32s) -> SeriesDefinitions:
+        """Definitions of those that the log may not know yet."""
+        new = np.unique(refs[~self._known[refs]])
+        if not new.size:
+            return SeriesDefinitions.none()
+        keys = [self.registry.key(ref) for ref in new.tolist()]
+        offsets = np.zeros(new.size + 1, np.int64)
+        np.cumsum([len(key) for key in keys], out=offsets[1:])
+        return SeriesDefinitions(new, offsets, b"".join(keys))
+
+    def acked(self, refs: U32s) -> None:
+        self._known[refs] = True
+
+    def forget(self) -> None:
+        """The logs know nothing of this process."""
+        self._known[:] = False
+
+
+class Gateway:
+    """A `Commit` over the logs of many shards."""
+
+    def __init__(
+        self,
+        naming: Naming,
+        resolution: Resolution,
+        append: Append,
+        applier: Applier,
+    ) -> None:
+        self._naming = naming
+        self._resolution = resolution
+        self._append = append
+        self._applier = applier
+        self._active_ns = 0
+        self._begin()
+        self.acked = [0] * naming.shards  # the last position of each shard that was answered
+
+    def commit(self, entries: Sequence[Pending], *, sync: bool) -> list[Committed]:
+        if time.monotonic_ns() - self._active_ns > IDLE_NS_MAX:
+            self._begin()
+        group = _Group(self._naming, self._resolution)
+        for entry in entries:
+            group.add(entry)
+        positions = self._appended(group)
+        for refs in group.named:
+            self._naming.acked(refs)
+        self._active_ns = time.monotonic_ns()
+        token = ",".join(f"{shard}:{seq}" for shard, seq in positions)
+        highest = max((seq for _, seq in positions), default=0)
+        if any(group.deletes):
+            self._applier.wait(positions, DELETE_WAIT_S)
+        return [
+            Committed(highest, sum(own.touched for own in deletes), token)
+            for deletes in group.deletes
+        ]
+
+    def idle(self) -> None:
+        """Nothing to do: what is acked is durable."""
+
+    def _begin(self) -> None:
+        """Under a number of its own: a process never goes on counting where another one ended."""
+        self._sender = int.from_bytes(os.urandom(8), "little")
+        self._counts = [0] * self._naming.shards
+        self._naming.forget()
+        self._active_ns = time.monotonic_ns()
+
+    def _appended(self, group: _Group) -> list[tuple[int, int]]:
+        """Positions of the group's records, all of them acked; of a shard the last one."""
+        positions: dict[int, int] = {}
+        while group.parts:
+            positions |= self._acked([self._record(shard, group) for shard in sorted(group.parts)])
+        return sorted(positions.items())
+
+    def _record(self, shard: int, group: _Group) -> Record:
+        """What one message can take of the parts for a shard."""
+        self._counts[shard] += 1
+        parts = group.take(shard)
+        for number, (_, own) in enumerate(parts):
+            self._applier.remember(shard, self._sender, self._counts[shard], number, own)
+        return Record(shard, self._sender, self._counts[shard], tuple(part for part, _ in parts))
+
+    def _acked(self, records: list[Record]) -> list[tuple[int, int]]:
+        """Positions of records of different shards."""
+        outcomes = self._append(records)
+        positions, lost = [], []
+        for record, outcome in zip(records, outcomes, strict=True):
+            if isinstance(outcome, TSDBError):
+                lost.append((record.shard, outcome))
+            else:
+                self.acked[record.shard] = max(self.acked[record.shard], outcome)
+                positions.append((record.shard, outcome))
+        if lost:
+            shards = ", ".join(str(shard) for shard, _ in lost)
+            raise Unavailable(
+                f"shards {shards} did not answer in time: whether these points are kept is "
+                f"unknown; send them again ({lost[0][1]})",
+                code="unknown",
+            ) from lost[0][1]
+        return positions
+
+
+class _Group:
+    """Parts of records in the making, by shard."""
+
+    def __init__(self, naming: Naming, resolution: Resolution) -> None:
+        self._naming = naming
+        self._resolution = resolution
+        self.parts: dict[int, list[tuple[Part, Own]]] = {}  # by shard, with its points
+        self.named: list[U32s] = []  # series that parts have points of
+        self.deletes: list[list[Own]] = []  # of each entry, its deletes
+
+    def add(self, entry: Pending) -> None:
+        """One entry; it goes to every shard that it concerns."""
+        own: list[Own] = []
+        if entry.batch is not None:
+            self._naming.learn(entry.batch.definitions)
+            self._add_points(entry.batch)
+        elif entry.delete is not None:
+            key = key_of(entry.delete.selector)
+            shards = range(self._naming.shards)
+            for shard in shards if key is None else [place_of(key, self._naming.shards)]:
+                part = entry.delete.of_shard(shard, self._naming.shards)
+                own.append(self._add(shard, Part(Kind.TOMBSTONE, encode_delete(part))))
+        elif entry.horizon is not None:
+            for shard in range(self._naming.shards):
+                self._add(shard, Part(entry.kind, entry.payload))
+        elif entry.metadata:
+            self._add_each(
+                Kind.METADATA,
+                entry.metadata,
+                lambda family: place_of(family.family.encode(), self._naming.shards),
+                encode_metadata,
+            )
+        else:
+            self._add_each(
+                Kind.EXEMPLARS,
+                entry.exemplars,
+                lambda exemplar: place_of(exemplar.series, self._naming.shards),
+                encode_exemplars,
+            )
+        self.deletes.append(own)
+
+    def take(self, shard: int) -> list[tuple[Part, Own]]:
+        """The next parts for a shard, as many as fit a record."""
+        parts = self.parts.pop(shard)
+        size = 0
+        for count, (part, _) in enumerate(parts):
+            size += len(part.payload)
+            if size > RECORD_BYTES_MAX:
+                self.parts[shard] = parts[count:]
+                return parts[:count]
+        return parts
+
+    def _add_each(
+        self,
+        kind: Kind,
+        items: Sequence[T],
+        place: Callable[[T], int],
+        encode: Callable[[Sequence[T]], bytes],
+    ) -> None:
+        by_shard: dict[int, list[T]] = {}
+        for item in items:
+            by_shard.setdefault(place(item), []).append(item)
+        for shard, mine in by_shard.items():
+            self._add(shard, Part(kind, encode(mine)))
+
+    def _add(self, shard: int, part: Part, batch: Batch | None = None) -> Own:
+        own = Own(batch)
+        self.parts.setdefault(shard, []).append((part, own))
+        return own
+
+    def _add_points(self, batch: Batch) -> None:
+        if not batch.refs.size:
+            return
+        shards = self._naming.shards_of(batch.refs)
+        order = np.argsort(shards, kind="stable")
+        bounds = np.flatnonzero(np.diff(shards[order])) + 1
+        for runs in np.split(order, bounds):
+            self._add_runs(int(shards[runs[0]]), _runs(batch, runs))
+
+    def _add_runs(self, shard: int, batch: Batch) -> None:
+        """Points of one shard, in as many parts as their bytes need."""
+        defined = Batch(batch.refs, batch.columns, self._naming.unknown(batch.refs))
+        payload = encode_points(defined, self._resolution)
+        if len(payload) > PART_BYTES_MAX:
+            for half in _halves(batch):
+                self._add_runs(shard, half)
+            return
+        self._add(shard, Part(Kind.POINTS, payload), defined)
+        self.named.append(batch.refs)
+
+
+def _halves(batch: Batch) -> list[Batch]:
+    """The same points in two: by runs, or where there is one, by points."""
+    if batch.refs.size > 1:
+        return [_runs(batch, runs) for runs in np.array_split(np.arange(batch.refs.size), 2)]
+    columns, at = batch.columns, batch.points // 2
+    bounds = ((0, at), (at, batch.points))
+    return [
+        Batch(
+            batch.refs,
+            Columns(np.array([0, b - a]), columns.timestamps[a:b], columns.values[a:b]),
+            SeriesDefinitions.none(),
+        )
+        for a, b in bounds
+    ]
+
+
+def _runs(batch: Batch, runs: I64s) -> Batch:
+    """Some runs of a batch, in the order of `runs`."""
+    columns = batch.columns
+    firsts, counts = columns.offsets[:-1][runs], np.diff(columns.offsets)[runs]
+    chosen: Columns = overlay.gather(columns, firsts, counts)
+    return Batch(batch.refs[runs], chosen, SeriesDefinitions.none())

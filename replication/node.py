@@ -1,0 +1,90 @@
+"""A node of a cluster: its database, the logs it follows, the thread between them.
+
+    in   where the data lies, how to reach the logs, how many shards there are
+    out  ClusterDatabase
+
+Order of beginning: the node's own log is replayed, then the logs of the shards are followed from
+where that ends, then writes are taken. Until a node has come up to what the logs held when it
+began, `is_caught_up` says no.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import tsdb
+from replication.applier import Applier
+from replication.database import ClusterDatabase
+from replication.gateway import Gateway, Naming
+from replication.replica import Replica
+from replication.shell import Logs, Shell
+from tsdb.database.database import Parts
+from tsdb.database.opening import Replicated
+from tsdb.engine.engine import Engine
+
+__all__ = ["open_node"]
+
+
+class _Making:
+    """The parts that come to be while the data directory is opened."""
+
+    def __init__(
+        self, shards: int, shell: Shell, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self.naming = Naming(shards)
+        self._shards = shards
+        self._shell = shell
+        self._on_failure = on_failure
+        self.replica: Replica
+        self.applier: Applier
+        self.gateway: Gateway
+
+    def companion(self, engine: Engine, state: bytes | None) -> Replica:
+        self.replica = Replica(engine, self._shards, state)
+        return self.replica
+
+    def commit(self, parts: Parts) -> Gateway:
+        self.applier = Applier(parts.log, self.replica, on_failure=self._on_failure)
+        self.gateway = Gateway(
+            self.naming,
+            parts.engine.resolution,
+            self._shell.append,
+            self.applier,
+        )
+        return self.gateway
+
+
+def open_node(
+    path: Path,
+    connect: Callable[[], Awaitable[Logs]],
+    *,
+    shards: int,
+    on_failure: Callable[[BaseException], None],
+    **options: Any,
+) -> ClusterDatabase:
+    """Open or create the data of a node, and follow the logs of all shards.
+
+    `options` are those of `tsdb.open`. Raises what that raises, and what `connect` does.
+    """
+    shell = Shell(connect, on_failure=on_failure)
+    making = _Making(shards, shell, on_failure)
+    replicated = Replicated(making.companion, making.commit, making.naming.registry)
+    opened = tsdb.open(path, on_failure=on_failure, replicated=replicated, **options)
+    database = ClusterDatabase(
+        opened.path,
+        opened.parts,
+        opened.now_ticks,
+        gateway=making.gateway,
+        applier=making.applier,
+        shell=shell,
+    )
+    with contextlib.ExitStack() as undo:
+        undo.callback(database.close)
+        shell.start()
+        making.applier.start()
+        shell.follow(range(shards), making.applier)
+        undo.pop_all()
+    return database
