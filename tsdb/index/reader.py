@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from tsdb.batch import I64s, U8s, U32s
+from tsdb.batch import I64s, U8s, U32s, U64s
 from tsdb.index.kernels import NAME, PAIRED
 from tsdb.index.kernels import groups as group_kernels
 from tsdb.index.kernels import rows as row_kernels
@@ -30,6 +30,7 @@ from tsdb.index.postings import Postings, name_field
 from tsdb.index.tables import Tables
 
 BY_KEY = -1  # sort_rows: the order of canonical keys
+Keys: TypeAlias = tuple[U64s, U32s, U8s, U32s]
 Write: TypeAlias = Callable[[str, str], bytes]
 DENSE = 8  # ids in all per id asked for, up to which a table beats sorting
 STRINGS_KEPT = 1 << 16  # decoded labels, shared by the Labels that hold them
@@ -73,7 +74,10 @@ class Reader:
 
         A quarter of the time of `labels`.
         """
-        pairs, ends = self._pairs(refs, names, without=without)
+        return self.labels_of_pairs(*self.pairs_of(refs, names, without=without))
+
+    def labels_of_pairs(self, pairs: U32s, ends: I64s) -> list[Labels]:
+        """Label sets given as numbers (`pairs_of`)."""
         known = self._texts(self._numbered(pairs)[0])
         texts = list(map(known.__getitem__, pairs.tolist()))
         return [Labels.of_sorted(texts[start:end]) for start, end in pairwise(ends.tolist())]
@@ -85,7 +89,13 @@ class Reader:
 
         `write` is asked once for each distinct label, so that 10,000 series are few labels.
         """
-        pairs, ends = self._pairs(refs, (without,) if without else (), without=True)
+        pairs, ends = self.pairs_of(refs, (without,) if without else (), without=True)
+        return self.written_pairs(pairs, ends, write, head, tail)
+
+    def written_pairs(
+        self, pairs: U32s, ends: I64s, write: Write, head: bytes, tail: bytes
+    ) -> tuple[U8s, I64s]:
+        """As `written`, label sets given as numbers (`pairs_of`)."""
         distinct, numbers = self._numbered(pairs)
         texts = self._texts(distinct)
         parts = [write(*texts[pair]) for pair in distinct.tolist()]
@@ -117,21 +127,46 @@ class Reader:
         table[found] = np.arange(found.size)
         return found.astype(np.uint32), table[pairs]
 
-    def _pairs(self, refs: U32s, names: Iterable[str], *, without: bool) -> tuple[U32s, I64s]:
-        """Pair ids of all series back to back, less some names or of these; where each begins."""
+    def pairs_of(self, refs: U32s, names: Iterable[str], *, without: bool) -> tuple[U32s, I64s]:
+        """Label sets as numbers, less some names or of these alone: back to back, and the ends.
+
+        A number stands for one name and value; two sets are equal if their numbers are.
+        """
         _, row_start, row_count, row_pairs = self._tables.keys
         refs = self._known(refs)
         sizes = row_count[refs].astype(np.int64)
         begins = np.zeros(refs.size + 1, np.int64)
         np.cumsum(sizes, out=begins[1:])
         places = np.repeat(row_start[refs] - begins[:-1], sizes) + np.arange(begins[-1])
-        pairs = row_pairs[places]
+        return self.kept_pairs(row_pairs[places], begins, names, without=without)
+
+    def kept_pairs(
+        self, pairs: U32s, ends: I64s, names: Iterable[str], *, without: bool
+    ) -> tuple[U32s, I64s]:
+        """Of label sets given as numbers the labels not named, or these alone."""
         known = [self._name(name) for name in names]
         if known or not without:
             kept = np.isin(self._tables.pairs[1][pairs, NAME], known) != without
-            begins = np.concatenate(([0], np.cumsum(kept)))[begins]
+            ends = np.concatenate(([0], np.cumsum(kept)))[ends].astype(np.int64)
             pairs = pairs[kept]
-        return pairs, begins
+        return pairs, ends
+
+    def group_pairs(
+        self, pairs: U32s, ends: I64s, names: Sequence[str], *, without: bool
+    ) -> tuple[I64s, I64s]:
+        """As `grouped`, label sets given as numbers (`pairs_of`)."""
+        return self._grouped(*self._as_rows(pairs, ends), names, without=without)
+
+    def order_of_pairs(self, pairs: U32s, ends: I64s) -> I64s:
+        """As `text_order`, label sets given as numbers (`pairs_of`)."""
+        return self._sorted(*self._as_rows(pairs, ends), 0)
+
+    def _as_rows(self, pairs: U32s, ends: I64s) -> tuple[Keys, U32s]:
+        """As kernels read the table of series, and the number of each row there."""
+        starts, counts = ends[:-1].astype(np.uint32), np.diff(ends).astype(np.uint8)
+        return (self._tables.keys[0], starts, counts, pairs), np.arange(
+            counts.size, dtype=np.uint32
+        )
 
     def grouped(self, refs: U32s, names: Sequence[str], *, without: bool) -> tuple[I64s, I64s]:
         """Series that agree in these labels, or in all others: numbers of groups, their firsts.
@@ -139,13 +174,16 @@ class Reader:
         Groups are numbered in the order in which their first series comes; a label that is
         missing agrees with one that is missing.
         """
-        refs = self._known(refs)
+        return self._grouped(self._tables.keys, self._known(refs), names, without=without)
+
+    def _grouped(
+        self, keys: Keys, refs: U32s, names: Sequence[str], *, without: bool
+    ) -> tuple[I64s, I64s]:
         known = np.array([i for i in map(self._name, names) if i], np.int64)
         slots = np.zeros(1 << (refs.size * 2).bit_length(), np.uint32)
         groups, firsts = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
-        tables = self._tables
         count = group_kernels.group_rows(
-            *(tables.keys, tables.pairs, refs, known, int(not without), slots, groups, firsts)
+            *(keys, self._tables.pairs, refs, known, int(not without), slots, groups, firsts)
         )
         return groups, firsts[:count]
 
@@ -182,9 +220,11 @@ class Reader:
         return self._postings.values(name, None if refs is None else self._known(refs))
 
     def _order(self, refs: U32s, without: int = BY_KEY) -> I64s:
+        return self._sorted(self._tables.keys, self._known(refs), without)
+
+    def _sorted(self, keys: Keys, refs: U32s, without: int) -> I64s:
         order, spare = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
-        tables = self._tables
-        row_kernels.sort_rows(tables.keys, tables.pairs, self._known(refs), without, order, spare)
+        row_kernels.sort_rows(keys, self._tables.pairs, refs, without, order, spare)
         return order
 
     def _name(self, name: str) -> int:

@@ -18,7 +18,6 @@ from tsdb import parallel
 from tsdb.batch import F64s, I64s
 from tsdb.promql import choices, count_values
 from tsdb.promql.ast import Aggregate
-from tsdb.promql.rows import Rows
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
 
 if TYPE_CHECKING:
@@ -67,15 +66,15 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     if node.operator in choices.OPERATORS:
         return choices.evaluate(evaluation, node, grid)
     vector = evaluation.vector(node.inner, grid)
-    groups, labels = vector.rows.grouped(node.labels, without=node.without)
-    evaluation.charge_cells(len(labels) * vector.steps)
-    grouped = Grouped(groups, len(labels), contiguous(vector.values), contiguous(vector.present))
+    groups, rows = vector.rows.grouped(node.labels, without=node.without)
+    evaluation.charge_cells(len(rows) * vector.steps)
+    grouped = Grouped(groups, len(rows), contiguous(vector.values), contiguous(vector.present))
     with np.errstate(all="ignore"):
         if node.operator == "quantile":
             values, present = _quantile(evaluation, node, grid, grouped)
         else:
             values, present = REDUCTIONS[node.operator](grouped)
-    return Vector(Rows(labels), values, present)
+    return Vector(rows, values, present)
 
 
 def _sum(grouped: Grouped) -> tuple[F64s, Bools]:

@@ -41,9 +41,9 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
         return Vector.empty(grid.count)
     some = vector.present.any(axis=0)  # elsewhere nobody asks what k is
     k = _whole(np.where(some, parameter, 0.0), rows=len(vector.rows))
-    groups, labels = vector.rows.grouped(node.labels, without=node.without)
+    groups, called = vector.rows.grouped(node.labels, without=node.without)
     if node.operator == "limitk":
-        return _first_ones(vector, groups, k, len(labels))
+        return _first_ones(vector, groups, k, len(called))
     return _best(evaluation, vector, groups, k, largest=node.operator == "topk")
 
 

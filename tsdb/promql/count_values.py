@@ -36,7 +36,7 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     names = [each for each in node.labels if each != name]
     told = not (node.without and name in (*node.labels, METRIC_NAME))
     evaluation.charge_cells(COUNTING * int(vector.present.sum()))
-    groups, labels = vector.rows.grouped(
+    groups, called = vector.rows.grouped(
         (*names, name) if node.without else names, without=node.without
     )
     rows, steps = np.nonzero(vector.present)
@@ -48,6 +48,7 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     shape = (cells.size, grid.count)
     counts = np.bincount(of_cell * grid.count + steps, minlength=shape[0] * shape[1])
     values = counts.reshape(shape).astype(np.float64)
+    labels = called.labels()
     found = [
         Labels({**labels[cell // len(unique)], name: unique[cell % len(unique)]})
         for cell in cells.tolist()

@@ -81,9 +81,9 @@ def pairs(evaluation: Evaluation, node: Binary, left: Vector, right: Vector) -> 
     how = node.matching
     swapped = how.cardinality is Cardinality.ONE_TO_MANY
     many, one = (right, left) if swapped else (left, right)
-    in_many, in_one, labels = _common_groups(how, many.rows, one.rows)
-    one, in_one = _unique(how, one, in_one, labels, _living(many), swapped=swapped)
-    counts = np.bincount(in_one, minlength=len(labels))
+    in_many, in_one, names = _common_groups(how, many.rows, one.rows)
+    one, in_one = _unique(how, one, in_one, names, _living(many), swapped=swapped)
+    counts = np.bincount(in_one, minlength=len(names))
     evaluation.charge_cells(int(counts[in_many].sum()) * left.steps)
     rows_many, rows_one = _meetings(in_many, in_one, counts)
     many, one = _taken(many, rows_many), _taken(one, rows_one)
@@ -97,11 +97,7 @@ def pairs(evaluation: Evaluation, node: Binary, left: Vector, right: Vector) -> 
     return Pairs(
         left=one if swapped else many,
         right=many if swapped else one,
-        rows=(
-            Rows([labels[group] for group in groups.tolist()])
-            if common
-            else _result_rows(node, many.rows, one.rows)
-        ),
+        rows=(names.taken(groups) if common else _result_rows(node, many.rows, one.rows)),
         groups=groups,
         cardinality=how.cardinality,
         distinct=common,
@@ -122,22 +118,21 @@ def _living(vector: Vector) -> Bools:
     return np.asarray(vector.present.any(axis=0))
 
 
-def _common_groups(how: Matching, many: Rows, one: Rows) -> tuple[I64s, I64s, list[Labels]]:
+def _common_groups(how: Matching, many: Rows, one: Rows) -> tuple[I64s, I64s, Rows]:
     """Numbers of what rows of both sides have in common, and its labels by number."""
-    in_many, labels = many.grouped(how.labels, without=not how.on)
+    in_many, names = many.grouped(how.labels, without=not how.on)
     if one is many:
-        return in_many, in_many, labels
+        return in_many, in_many, names
     in_one, others = one.grouped(how.labels, without=not how.on)
-    numbers = {each: number for number, each in enumerate(labels)}
-    renumbered = [numbers.setdefault(each, len(numbers)) for each in others]
-    return in_many, np.array(renumbered, np.int64)[in_one], list(numbers)
+    places, names = names.joined(others)
+    return in_many, places[in_one], names
 
 
 def _unique(
     how: Matching,
     one: Vector,
     groups: I64s,
-    labels: Sequence[Labels],
+    names: Rows,
     meets: Bools,
     *,
     swapped: bool,
@@ -147,7 +142,7 @@ def _unique(
         return one, groups
     clash = _first_clash(groups, one.present & meets)  # `meets`: steps where the many side lives
     if clash is not None:
-        _refuse_twins(one, groups, labels, clash, side="left" if swapped else "right")
+        _refuse_twins(one, groups, names, clash, side="left" if swapped else "right")
     included, _ = one.rows.grouped(how.include, without=False)
     _, firsts, number = np.unique(
         np.stack((groups, included)), axis=1, return_index=True, return_inverse=True
@@ -156,15 +151,13 @@ def _unique(
     return joined, groups[firsts]
 
 
-def _refuse_twins(
-    one: Vector, groups: I64s, labels: Sequence[Labels], clash: Clash, *, side: str
-) -> None:
+def _refuse_twins(one: Vector, groups: I64s, names: Rows, clash: Clash, *, side: str) -> None:
     group = groups[clash.row]
     earlier = np.flatnonzero((groups == group) & one.present[:, clash.step])[0]
-    names = one.rows.labels()
+    group_labels, labels = names.labels()[group], one.rows.labels()
     raise Twins(
-        f"found duplicate series for the match group {_braced(labels[group])} on the {side} "
-        f"hand-side of the operation: [{_braced(names[clash.row])}, {_braced(names[earlier])}]"
+        f"found duplicate series for the match group {_braced(group_labels)} on the {side} "
+        f"hand-side of the operation: [{_braced(labels[clash.row])}, {_braced(labels[earlier])}]"
         ";many-to-many matching not allowed: matching labels must be unique on one side",
         step=clash.step,
     )
@@ -226,20 +219,20 @@ def _first_clash(groups: I64s, present: Bools) -> Clash | None:
 
 
 def _intersection(how: Matching, left: Vector, right: Vector) -> Vector:
-    in_left, in_right, labels = _common_groups(how, left.rows, right.rows)
-    there = _any_present(in_right, right.present, len(labels))
+    in_left, in_right, names = _common_groups(how, left.rows, right.rows)
+    there = _any_present(in_right, right.present, len(names))
     return Vector(left.rows, left.values, left.present & there[in_left])
 
 
 def _difference(how: Matching, left: Vector, right: Vector) -> Vector:
-    in_left, in_right, labels = _common_groups(how, left.rows, right.rows)
-    there = _any_present(in_right, right.present, len(labels))
+    in_left, in_right, names = _common_groups(how, left.rows, right.rows)
+    there = _any_present(in_right, right.present, len(names))
     return Vector(left.rows, left.values, left.present & ~there[in_left])
 
 
 def _union(how: Matching, left: Vector, right: Vector) -> Vector:
-    in_left, in_right, labels = _common_groups(how, left.rows, right.rows)
-    there = _any_present(in_left, left.present, len(labels))
+    in_left, in_right, names = _common_groups(how, left.rows, right.rows)
+    there = _any_present(in_left, left.present, len(names))
     return Vector(
         left.rows.followed_by(right.rows),
         np.concatenate((left.values, right.values)),

@@ -102,14 +102,23 @@ class Rows:
         pairs = [list(labels.items()) for labels in self.labels()]
         return np.array(sorted(range(len(pairs)), key=pairs.__getitem__), np.int64)
 
-    def grouped(self, names: Sequence[str], *, without: bool) -> tuple[I64s, list[Labels]]:
+    def joined(self, others: Rows) -> tuple[I64s, Rows]:
+        """For each of `others` its place among these rows and, behind them, those they lack.
+
+        No two of these rows are equal; places are told in what is returned with them.
+        """
+        numbers = {each: number for number, each in enumerate(self.labels())}
+        places = [numbers.setdefault(each, len(numbers)) for each in others.labels()]
+        return np.array(places, np.int64), Rows(list(numbers))
+
+    def grouped(self, names: Sequence[str], *, without: bool) -> tuple[I64s, Rows]:
         """For each row the number of its group, and each group's labels.
 
         Groups are numbered in the order in which their first row comes. `without` drops the
         metric name too, as Prometheus does.
         """
         if not without and not names:
-            return np.zeros(len(self), np.int64), [EMPTY] if len(self) else []
+            return np.zeros(len(self), np.int64), Rows([EMPTY] if len(self) else [])
         if without:
             return self._grouped_without(frozenset((*names, METRIC_NAME)))
         wanted = sorted(set(names))
@@ -122,12 +131,14 @@ class Rows:
             np.int64,
             len(self),
         )
-        return groups, [
-            Labels.of_sorted((n, v) for n, v in zip(wanted, key, strict=True) if v is not None)
-            for key in numbers
-        ]
+        return groups, Rows(
+            [
+                Labels.of_sorted((n, v) for n, v in zip(wanted, key, strict=True) if v is not None)
+                for key in numbers
+            ]
+        )
 
-    def _grouped_without(self, gone: frozenset[str]) -> tuple[I64s, list[Labels]]:
+    def _grouped_without(self, gone: frozenset[str]) -> tuple[I64s, Rows]:
         numbers: dict[tuple[tuple[str, str], ...], int] = {}
         groups = np.fromiter(
             (
@@ -139,4 +150,4 @@ class Rows:
             np.int64,
             len(self),
         )
-        return groups, [Labels.of_sorted(key) for key in numbers]
+        return groups, Rows([Labels.of_sorted(key) for key in numbers])

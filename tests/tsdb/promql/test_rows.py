@@ -24,8 +24,9 @@ def test_groups_hold_rows_that_agree(rows: list[Labels], chosen: list[str], with
             {n: v for n, v in labels.items() if (n not in gone if without else n in chosen)}
         )
 
-    groups, labels = Rows(rows).grouped(chosen, without=without)
+    groups, found = Rows(rows).grouped(chosen, without=without)
 
+    labels = list(found.labels())
     assert [labels[group] for group in groups] == [key(each) for each in rows]
     assert labels == list(dict.fromkeys(map(key, rows)))
 

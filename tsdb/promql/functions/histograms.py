@@ -120,13 +120,15 @@ def _fraction(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
 def _buckets(evaluation: Evaluation, node: Node, grid: Grid) -> Buckets:
     """Which rows are buckets of which histogram; a warning for each name without a bound."""
     vector = evaluation.vector(node, grid).pruned()
-    places, texts = vector.rows.grouped((BOUND,), without=False)
+    places, spelled = vector.rows.grouped((BOUND,), without=False)
+    texts = spelled.labels()
     parsed = [_bound(labels.get(BOUND, "")) for labels in texts]
     bounds = np.array([math.nan if each is None else each for each in parsed], np.float64)[places]
     bounded = np.array([each is not None for each in parsed], np.bool_)[places]
     groups, names = vector.rows.grouped((BOUND,), without=True)
     # Histograms of other names stay apart, and clash where they have a value at the same step.
-    called, metrics = vector.rows.grouped((METRIC_NAME,), without=False)
+    called, of_metric = vector.rows.grouped((METRIC_NAME,), without=False)
+    metrics = of_metric.labels()
     for row in np.flatnonzero(~bounded).tolist():
         _warn(evaluation, texts[places[row]].get(BOUND, ""), metrics[called[row]].name)
     kept = np.flatnonzero(bounded)
@@ -134,7 +136,7 @@ def _buckets(evaluation: Evaluation, node: Node, grid: Grid) -> Buckets:
     new = np.ones(order.size, np.bool_)
     new[1:] = (np.diff(groups[order]) != 0) | (np.diff(called[order]) != 0)
     firsts = np.flatnonzero(new)
-    rows = Rows([names[group] for group in groups[order[firsts]].tolist()])
+    rows = names.taken(groups[order[firsts]])
     begins = np.append(firsts, order.size).astype(np.int64)
     evaluation.charge_cells(len(rows) * grid.count)
     return Buckets(

@@ -38,7 +38,7 @@ def _extrapolated(
 
 def _tell_of_gauges(evaluation: Evaluation, rows: Rows) -> None:
     _, names = rows.grouped((METRIC_NAME,), without=False)
-    for labels in names:
+    for labels in names.labels():
         name = labels.get(METRIC_NAME)
         if name and not name.endswith(COUNTER_SUFFIXES):
             evaluation.annotations.tell(
