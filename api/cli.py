@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from api.commands import blocks, compress, demo, points, query, rules, serve, token, warm
+from api.commands import blocks, cluster, compress, demo, points, query, rules, serve, token, warm
 from api.exits import Exit
 
 # typer keeps its own copy of click; these are the classes of that copy.
@@ -53,7 +53,7 @@ def _options(
     pass
 
 
-for _family in (serve, demo, points, query, rules, blocks, compress, token, warm):
+for _family in (serve, demo, cluster, points, query, rules, blocks, compress, token, warm):
     _family.register(app)
 
 

@@ -53,9 +53,12 @@ def warm(
         )
 
 
-def ensure_warm() -> None:
-    """Before a command that needs kernels: nobody shall sit half a minute before a dead screen."""
-    if terminal.stderr().is_terminal:
+def ensure_warm(*, always: bool = False) -> None:
+    """Before a command that needs kernels: nobody shall sit half a minute before a dead screen.
+
+    Where there is no screen, the process that needs them compiles them, unless `always`.
+    """
+    if always or terminal.stderr().is_terminal:
         _warmed(force=False)
 
 
