@@ -37,6 +37,7 @@ SIDE_POINTS_MAX = limits.SIDE_BYTES_MAX // layout.SIDE_POINT_BYTES
 # quarter of what its series has by then: docs/decisions/0005-head-pages.md has the sum.
 POINT_ROOM_BYTES, RUN_ROOM_BYTES, GROWTH = 40, 40, 1.25
 REQUEST_ROOM_BYTES = (POINT_ROOM_BYTES + RUN_ROOM_BYTES) * (limits.POINTS_PER_REQUEST_MAX + 2**17)
+LANES, LANES_BYTES = 8, 1 << 18  # streams that are collected by turns; kept in the cache
 DROP_POINTS = 1 << 20  # points that a delete decodes at once: 16 MB of columns
 
 
@@ -298,6 +299,7 @@ class HeadView:
             *(chosen, rooms, largest),
         )
         chunk_bytes, alone = largest.tolist()
+        lanes = max(1, min(LANES, LANES_BYTES // (chunk_bytes + DECODE_SLACK_BYTES)))
         counts = np.empty(side.runs, np.int64)
         timestamps, bits = np.empty(rooms[-1], np.int64), np.empty(rooms[-1], np.uint64)
         parts: list[tuple[int, int]] = []
@@ -314,7 +316,8 @@ class HeadView:
                 side.offsets[first : last + 1],
                 side.timestamps,
                 side.values.view(np.uint64),
-                np.empty(chunk_bytes + DECODE_SLACK_BYTES, np.uint8),
+                np.empty(lanes * (chunk_bytes + DECODE_SLACK_BYTES), np.uint8),
+                np.empty(lanes * layout.LANE_WORDS, np.uint64),
                 np.empty(alone, np.int64),
                 np.empty(alone, np.uint64),
                 counts[first:last],

@@ -112,8 +112,8 @@ def test_streams_are_the_chunks_of_the_codec(
 
     size = np.empty(1, np.int64)
     read_kernels.measure_streams(head._lines[: layout.LINE_WORDS], size)
-    data = np.zeros(size[0] + 8, np.uint8)
-    assert read_kernels.copy_stream(head._lines, head._arena, data) == size[0]
+    data, lane = np.zeros(size[0] + 8, np.uint8), np.empty(layout.LANE_WORDS, np.uint64)
+    assert read_kernels.copy_stream(head._lines, head._arena, lane, data) == size[0]
 
     assert data[: size[0]].tobytes() == chunk.tobytes()
 

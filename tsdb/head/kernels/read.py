@@ -12,8 +12,9 @@ Price: benchmarks/bench_head.py.
 import numpy as np
 from numba import types
 
-from tsdb.codec.bits import load32, load64, store8, store64
+from tsdb.codec.bits import load32, load64, prefetch_read, store8, store64
 from tsdb.codec.kernels import decode_rest, decode_within
+from tsdb.head import layout
 from tsdb.head.kernels import (
     BYTE,
     CHAIN,
@@ -54,6 +55,9 @@ from tsdb.overlay.kernels import copy_points, interleave
 
 I = np.int64  # noqa: E741
 U64 = U(64)
+ORDINAL, AT_PAGE, START, SIZE = (U(i) for i in range(4))  # of a lane: a stream being collected
+LANE, COLLECTED = U(layout.LANE_WORDS), U(1 << 32)
+LINE_BYTES, PREFETCHED = U(64), U(1024)
 
 _U32S = types.Array(types.uint32, 1, "C", readonly=True)
 _I64S = types.Array(types.int64, 1, "C", readonly=True)
@@ -105,36 +109,81 @@ def copy_words(source, at, out, to, size):
 
 
 @inlined
-def collect_stream(lines, line, arena, out):
-    """Copy the stream of a line, page by page and with its pending bits; returns its bytes."""
+def begin_lane(lines, line, arena, marks, mark, lanes, lane):
+    """Where collecting a stream begins: its first page, or the one that `mark` (not 0) is in."""
     page = (lines[line + CHAIN] & LOW_32) << UNIT_SHIFT
-    return collect_pages(lines, line, arena, U0, page, page + LINK, out)
+    start = page + LINK
+    ordinal = U0
+    if mark != U0:
+        at = (mark - U1) * MARK
+        ordinal = marks[at + MARK_PAGE] >> U48
+        page = (marks[at + MARK_PAGE] & LOW_48) - page_size(ordinal)
+        start = marks[at + MARK_POS]
+        prefetch_read(arena, start)
+    prefetch_read(arena, page)
+    lanes[lane + ORDINAL] = ordinal
+    lanes[lane + AT_PAGE] = page
+    lanes[lane + START] = start
+    lanes[lane + SIZE] = U0
 
 
 @inlined
-def collect_pages(lines, line, arena, ordinal, page, start, out):
-    """As `collect_stream`, from arena byte `start` in page number `ordinal`, at `page`, on."""
-    to = U0
-    for k in range(ordinal, lines[line + PAGE] >> U48):
-        size = page + page_size(k) - start
+def collect_page(lines, line, arena, lanes, lane, out, to):
+    """Copy what a page holds behind what was copied to out[to:]; False once it was the last."""
+    ordinal, page, start = lanes[lane + ORDINAL], lanes[lane + AT_PAGE], lanes[lane + START]
+    to += lanes[lane + SIZE]
+    if ordinal < lines[line + PAGE] >> U48:
+        following = load32(arena, page) << UNIT_SHIFT
+        for k in range(U0, min(page_size(ordinal + U1), PREFETCHED), LINE_BYTES):
+            prefetch_read(arena, following + k)
+        size = page + page_size(ordinal) - start
         copy_words(arena, start, out, to, size)
-        to += size
-        page = load32(arena, page) << UNIT_SHIFT
-        start = page + LINK
+        lanes[lane + ORDINAL] = ordinal + U1
+        lanes[lane + AT_PAGE] = following
+        lanes[lane + START] = following + LINK
+        lanes[lane + SIZE] += size
+        return True
     size = lines[line + POS] - start
     copy_words(arena, start, out, to, size)
-    to += size
     packed = lines[line + PACKED]
     if (packed >> U16) & U7:
-        store8(out, to, (packed >> U24) & BYTE)
-        to += U1
-    return to
+        store8(out, to + size, (packed >> U24) & BYTE)
+        size += U1
+    lanes[lane + ORDINAL] = COLLECTED
+    lanes[lane + SIZE] += size
+    return False
 
 
-@kernel(types.int64(_U64S, _BYTES, _OUT_BYTES))
-def copy_stream(lines, arena, out):
+@inlined
+def collect(lines, first, count, arena, marks, chosen, start, end, lanes, chunk, stride):
+    """Streams of `count` lines as chunks, `stride` bytes apart, from `chosen` marks on.
+
+    Page after page of all by turns: a page is not in the cache, and the way to it leads over the
+    page before it; so what one waits for is used to wait for the others too. Without turns
+    1,000 streams of 8 KB took 10.3 ns a point to read, with them {NS}.
+    """
+    left = False
+    for k in range(count):
+        line = (first + k) * LINE
+        lanes[k * LANE + ORDINAL] = COLLECTED
+        if meets(lines, line, start, end):
+            begin_lane(lines, line, arena, marks, U(chosen[first + k]), lanes, k * LANE)
+            left = True
+    while left:
+        left = False
+        for k in range(count):
+            if lanes[k * LANE + ORDINAL] != COLLECTED:
+                line = (first + k) * LINE
+                left |= collect_page(lines, line, arena, lanes, k * LANE, chunk, k * stride)
+
+
+@kernel(types.int64(_U64S, _BYTES, _OUT_U64S, _OUT_BYTES))
+def copy_stream(lines, arena, lane, out):
     """The stream of the first line as a chunk; out: its bytes and 8 more. Returns the bytes."""
-    return I(collect_stream(lines, U0, arena, out))
+    begin_lane(lines, U0, arena, lines, U0, lane, U0)
+    while collect_page(lines, U0, arena, lane, U0, out, U0):
+        pass
+    return I(lane[SIZE])
 
 
 @inlined
@@ -182,23 +231,22 @@ def measure_read(lines, marks, newest, side_at, start, end, chosen, rooms, out):
 
 
 @inlined
-def decode_from(lines, line, arena, marks, mark, widths, start, end, chunk, timestamps, bits, at):
+def decode_from(
+    chunk, at_chunk, size, count, marks, mark, widths, start, end, timestamps, bits, at
+):
     """Points start <= t <= end of a stream to index `at`; (a reason or 0, index behind them).
 
     From `mark` on: bits that waited in the line then are in the arena, or in the line, by now.
     """
-    count = lines[line + PACKED] >> U32
     if mark == U0:
-        size = collect_stream(lines, line, arena, chunk)
-        return decode_within(chunk, U0, size, count, widths, start, end, timestamps, bits, at)
+        stop = at_chunk + size
+        return decode_within(chunk, at_chunk, stop, count, widths, start, end, timestamps, bits, at)
     at_mark = (mark - U1) * MARK
-    ordinal = marks[at_mark + MARK_PAGE] >> U48
-    page = (marks[at_mark + MARK_PAGE] & LOW_48) - page_size(ordinal)
-    pos, packed = marks[at_mark + MARK_POS], marks[at_mark + MARK_PACKED]
-    size = collect_pages(lines, line, arena, ordinal, page, pos, chunk)
+    packed = marks[at_mark + MARK_PACKED]
     trail = (packed >> U8) & BYTE
     reason, at, _ = decode_rest(
-        chunk, (packed >> U16) & U7, size << U3, count - (packed >> U32), False,
+        chunk, (at_chunk << U3) + ((packed >> U16) & U7), (at_chunk + size) << U3,
+        count - (packed >> U32), False,
         marks[at_mark + MARK_TS], marks[at_mark + MARK_DELTA], marks[at_mark + MARK_BITS],
         U64 - (packed & BYTE) - trail, trail,  # no window yet: the next code sets one
         widths, start, end, timestamps, bits, at,
@@ -209,37 +257,47 @@ def decode_from(lines, line, arena, marks, mark, widths, start, end, chunk, time
 @kernel(
     types.int64(
         _U64S, _BYTES, _U64S, _U32S, types.uint64, types.int64, types.int64, _I64S, _I64S, _U64S,
-        _OUT_BYTES, _OUT_I64S, _OUT_U64S, _OUT_I64S, _OUT_I64S, _OUT_U64S,
+        _OUT_BYTES, _OUT_U64S, _OUT_I64S, _OUT_U64S, _OUT_I64S, _OUT_I64S, _OUT_U64S,
     )
 )  # fmt: skip
 def read(
-    lines, arena, marks, chosen, widths, start, end, side_at, side_ts, side_bits, chunk, alone_ts,
-    alone_bits, counts, timestamps, bits,
+    lines, arena, marks, chosen, widths, start, end, side_at, side_ts, side_bits, chunks, lanes,
+    alone_ts, alone_bits, counts, timestamps, bits,
 ):  # fmt: skip
     """Run i = points of line i with start <= t <= end, side run i laid over them; one after the
     other, counts[i] of them.
 
     A stream is decoded to where its points will stay; only one with side points is decoded to
-    `alone_*` first. Room: `measure_read`; chunk has DECODE_SLACK_BYTES more. Returns -1, or the
-    line whose stream is not sound.
+    `alone_*` first. Room: `measure_read`; `chunks` has room for as many streams as `lanes` (LANE
+    words each), each with DECODE_SLACK_BYTES more. Returns -1, or the line whose stream is not
+    sound.
     """
     at = U0
+    together = U(lanes.size) // LANE
+    stride = U(chunks.size) // together
     for i in range(U(counts.size)):
+        place = i % together
+        if place == U0:
+            count = min(together, U(counts.size) - i)
+            collect(lines, i, count, arena, marks, chosen, start, end, lanes, chunks, stride)
         line = i * LINE
         before = at
         side, side_end = U(side_at[i]), U(side_at[i + U1])
         if not meets(lines, line, start, end):
             at = copy_points(side_ts, side_bits, side, side_end, timestamps, bits, at)
-        elif side == side_end:
+            counts[i] = I(at - before)
+            continue
+        size, points = lanes[place * LANE + SIZE], lines[line + PACKED] >> U32
+        if side == side_end:
             reason, at = decode_from(
-                lines, line, arena, marks, U(chosen[i]), widths, start, end, chunk,
+                chunks, place * stride, size, points, marks, U(chosen[i]), widths, start, end,
                 timestamps, bits, at,
             )  # fmt: skip
             if reason != 0:
                 return I(i)
         else:
             reason, kept = decode_from(
-                lines, line, arena, marks, U(chosen[i]), widths, start, end, chunk,
+                chunks, place * stride, size, points, marks, U(chosen[i]), widths, start, end,
                 alone_ts, alone_bits, U0,
             )  # fmt: skip
             if reason != 0:
