@@ -32,6 +32,7 @@ from api.openapi import finished
 from api.routes import (
     admin,
     bulk,
+    cluster,
     collectd,
     correlate,
     csv_import,
@@ -213,6 +214,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         csv_import,
         rules,
         targets,
+        cluster,
         metadata,
         promql,
         promql_text,

@@ -41,6 +41,9 @@ class ClientGone(Exception):
     """The connection closed; nobody waits for what was to be said."""
 
 
+POSITION = b"x-silverback-position"  # of a write; a read that names it sees that write
+
+
 @dataclass(slots=True)
 class Answer:
     """What to say. `rest` yields further pieces of the body; None when `body` is all of it."""
@@ -61,6 +64,7 @@ class Exchange:
         "_send",
         "headers",
         "id",
+        "position",
         "refused",
         "route",
         "scope",
@@ -78,6 +82,7 @@ class Exchange:
         self.status = 0
         self.started = False
         self.refused: TSDBError | None = None
+        self.position = ""  # of a write in a cluster
         self._asked = False  # for the body
 
     def _request_id(self) -> bytes:
@@ -97,6 +102,8 @@ class Exchange:
             self.started = True
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.id)]
+            if self.position:
+                headers.append((POSITION, self.position.encode()))
             if b"expect" in self.headers and not self._asked:
                 # The client holds its body back and need not send it now: what comes next on
                 # this connection would be read as that body.
@@ -143,6 +150,8 @@ class Exchange:
             ours = b"content-type: %b\r\ncontent-length: %d\r\n%b"
             lines = ours % (answer.media, len(answer.body), lines)
         lines += b"x-request-id: %b\r\n" % self.id
+        if self.position:
+            lines += b"%b: %b\r\n" % (POSITION, self.position.encode())
         if not say(answer.status, lines, answer.body):
             return False
         self.started, self.status = True, answer.status

@@ -131,9 +131,17 @@ class Ingest:
             self._arriving_bytes -= counted
 
     async def write(
-        self, database: Database, parse: Callable[[], Parsed], size_bytes: int, ack: Ack
+        self,
+        database: Database,
+        parse: Callable[[], Parsed],
+        size_bytes: int,
+        ack: Ack,
+        exchange: Exchange | None = None,
     ) -> Written:
-        """Hand in one request and wait for its outcome; raises what it failed with."""
+        """Hand in one request and wait for its outcome; raises what it failed with.
+
+        The answer of `exchange` tells where in the logs of a cluster the write is.
+        """
         if self._queued_bytes:
             self._check_room(self._queued_bytes + size_bytes)
         if self._box is None:
@@ -154,6 +162,8 @@ class Ingest:
         if isinstance(found, TSDBError):
             self.refusals.note_error(found)
             raise found
+        if exchange is not None:
+            exchange.position = found.position
         if found.refused_count:
             limit = found.limit
             self.refusals.points["none" if limit is None else limit.limit] += found.refused_count
@@ -175,7 +185,8 @@ class Ingest:
 
             return read(compression.decode(body, encoding, bytes_max=self._body_bytes_max))
 
-        return await self.write(database, parse, self.decoded_bytes(body, encoding), ack)
+        size = self.decoded_bytes(body, encoding)
+        return await self.write(database, parse, size, ack, exchange)
 
     def _hand_over(self, database: Database) -> None:
         """All that came in one turn of the loop at once: one lock, one thread woken."""

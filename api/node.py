@@ -9,8 +9,10 @@ refused connection. Replay can be given up at any entry: recovery may be interru
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +29,11 @@ from tsdb.errors import StorageFailed, Unavailable
 
 if TYPE_CHECKING:
     from api.auth.access import Access
+    from api.exchange import Exchange
     from api.listeners.intake import Intake
     from api.rules.ruler import Ruler
     from api.scrape.scraper import Scraper
+    from replication.database import ClusterDatabase
     from tsdb.database.database import Database
 
 __all__ = ["Node", "State"]
@@ -83,6 +87,7 @@ class Node:
             limit="ADMIN_CALLS_MAX",
         )
         self._on_failure = on_failure
+        self.cluster: ClusterDatabase | None = None  # the database, if it is a cluster's
         self._database: Database | None = None
 
     @property
@@ -101,9 +106,19 @@ class Node:
             raise Unavailable(self.progress(), code="starting")
         raise Unavailable("the server is shutting down", code="closed")
 
+    def settled(self, exchange: Exchange) -> AbstractContextManager[None]:
+        """For a thread that reads: inside, answers are as new as the request asks for."""
+        from api.consistency import settled
+
+        if self.cluster is None:
+            return contextlib.nullcontext()
+        return settled(self.cluster, exchange)
+
     def check_ready(self) -> None:
         """Raises what keeps the database from taking writes."""
         self.database()
+        if self.cluster is not None:
+            self.cluster.check_joined()
         if self.failure is not None:
             raise StorageFailed("storage failed")
 
@@ -126,7 +141,13 @@ class Node:
             "on_progress": self._progressed,
             "on_failure": self._failed,
         }
-        database = tsdb.open(settings.data, resolution=settings.resolution, **options)
+        if settings.cluster is None:
+            database = tsdb.open(settings.data, resolution=settings.resolution, **options)
+        else:
+            from replication.member import open_member
+
+            options["resolution"] = settings.resolution
+            database = self.cluster = open_member(settings.data, settings.cluster, **options)
         if self.state is State.CLOSING:
             database.close()
             raise Unavailable("the server is shutting down", code="closed")

@@ -46,10 +46,17 @@ class Work(Response):
         self.background = None
         self.status_code = 200
         self._work = functools.partial(work, node.database())
+        self._node = node
         self._readers = readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope["exchange"]
         async with self._readers.caller():
-            answer = await self._readers.run(self._work)
+            work = functools.partial(self._settled, exchange)
+            answer = await self._readers.run(work)
             await exchange.answer(answer, self._readers.pull)
+
+    def _settled(self, exchange: Exchange) -> Answer:
+        """In a reader's thread."""
+        with self._node.settled(exchange):
+            return self._work()

@@ -98,6 +98,10 @@ class Applier:
         """Positions up to which the node has everything on its own disk."""
         return list(self._durable)
 
+    def chains(self) -> list[tuple[int, int]]:
+        """(position, digest of all records up to it) of each shard."""
+        return self._replica.chains()
+
     @property
     def is_full(self) -> bool:
         return self._queued_bytes > QUEUE_BYTES

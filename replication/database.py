@@ -10,6 +10,7 @@ rule it is. `through` makes a read wait for more: for a token, or for everything
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from replication.applier import Applier
 from replication.gateway import Gateway
 from replication.shell import Shell
 from tsdb.database.database import Database, Parts
-from tsdb.errors import InvalidInput
+from tsdb.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
     from tsdb.engine.engine import Engine
@@ -45,6 +46,29 @@ class ClusterDatabase(Database):
         self.gateway = gateway
         self.applier = applier
         self.shell = shell
+        self._reads = threading.local()
+        self._joined: Unavailable | None = Unavailable("the node is joining", code="starting")
+
+    def check_joined(self) -> None:
+        """Raises Unavailable while this node has not come up to what was acked when it began."""
+        if self._joined is not None:
+            raise self._joined
+
+    def join(self) -> None:
+        """Try until every log has answered and all before is applied; in a thread of its own."""
+        threading.Thread(target=self._join, name="joining", daemon=True).start()
+
+    def _join(self) -> None:
+        while not self._closed:
+            try:
+                self.wait_for_all()
+            except Unavailable as error:
+                self._joined = Unavailable(f"the node is joining: {error}", code="starting")
+            except RuntimeError:  # the loop is closed: so is the node
+                return
+            else:
+                self._joined = None
+                return
 
     def wait_for(self, token: str) -> None:
         """Return once this node has applied what a write's token names.
@@ -58,7 +82,18 @@ class ClusterDatabase(Database):
         shards = range(len(self.gateway.acked))
         self.applier.wait(self.shell.barrier(shards), READ_WAIT_S)
 
+    @contextlib.contextmanager
+    def stale(self) -> Iterator[None]:
+        """Inside, reads of this thread wait for nothing."""
+        self._reads.stale = True
+        try:
+            yield
+        finally:
+            self._reads.stale = False
+
     def _wait_for_own(self) -> None:
+        if getattr(self._reads, "stale", False):
+            return
         self.applier.wait(list(enumerate(self.gateway.acked)), READ_WAIT_S)
 
     def _open_engine(self) -> Engine:

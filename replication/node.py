@@ -86,5 +86,6 @@ def open_node(
         shell.start()
         making.applier.start()
         shell.follow(range(shards), making.applier)
+        database.join()
         undo.pop_all()
     return database

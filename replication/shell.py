@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from replication.applier import Applier, Received
 from replication.record import Record, encode_record, message_id
-from replication.stream import Gap, ShardLog
+from replication.stream import Gap, Rewound, ShardLog
 from tsdb.errors import CorruptionError, TSDBError, Unavailable
 
 __all__ = ["Logs", "Shell"]
@@ -135,9 +135,7 @@ class Shell:
                     received = Received(shard, message.seq, message.time_ns, message.payload)
                     applier.offer(received)
                     after = message.seq
-            except Gap as gap:
-                applier.stop(shard, CorruptionError(None, 0, f"shard {shard}: {gap}"))
-            except CorruptionError as error:
+            except (Gap, Rewound, CorruptionError) as error:
                 applier.stop(shard, error)
             except Exception as error:  # no log to be reached: wait for one
                 if str(error) != told:

@@ -56,7 +56,7 @@ async def write(node: Node, exchange: Exchange) -> Answer:
         from tsdb.parse.points_json import PointsBody
 
         plain = PointsBody(body, key, database.resolution, now)
-        return answer_of(await node.ingest.write(database, plain, len(body), ack))
+        return answer_of(await node.ingest.write(database, plain, len(body), ack, exchange))
 
     def read_points(plain: bytes) -> Parsed:
         from tsdb.parse import points_json

@@ -68,7 +68,8 @@ class Asking(Response):
         """In a reader's thread."""
         self._query.evaluated = time.perf_counter()
         self._query.check()
-        return self._compute(exchange)
+        with self._node.settled(exchange):
+            return self._compute(exchange)
 
 
 async def _unless_gone(exchange: Exchange, query: Running, work: Coroutine[Any, Any, T]) -> T:

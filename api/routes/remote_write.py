@@ -75,7 +75,7 @@ async def write(node: Node, exchange: Exchange) -> Answer:
     if encoding == "snappy":
         size = max(len(body), min(_declared_bytes(body), node.ingest.body_bytes_max))
     try:
-        written = await node.ingest.write(database, parse, size, ack)
+        written = await node.ingest.write(database, parse, size, ack, exchange)
     except InvalidInput as error:
         if version == 1:
             raise

@@ -37,7 +37,7 @@ class MemoryLog:
     def get(self, seq: int) -> Message | None:
         with self.lock:
             if seq < self.first_seq:
-                raise Gap(self.first_seq)
+                raise Gap("memory", seq, self.first_seq)
             return self.messages[seq - self.first_seq] if seq <= self.last_seq else None
 
 
@@ -88,4 +88,5 @@ class Reached:
 
     async def state(self) -> LogState:
         inner = self.inner
-        return LogState(inner.first_seq, inner.last_seq, len(inner.messages))
+        count = len(inner.messages)
+        return LogState(inner.first_seq, inner.last_seq, count, 0, "one", (), False)

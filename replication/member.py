@@ -1,0 +1,78 @@
+"""A node that belongs: its data, and the servers of the replicated log.
+
+    in   a data directory, ClusterSettings
+    out  ClusterDatabase, at once; what it may answer by then is for `check_joined` to say
+
+The node serves what it has while the log has no majority: reads that may be stale, and no write.
+It has joined once a barrier in every log came back and all before it was applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from replication.database import ClusterDatabase
+from replication.nats.connection import Nats
+from replication.node import open_node
+from replication.settings import ClusterSettings
+from replication.stream import ShardLog
+from tsdb.errors import TSDBError
+
+__all__ = ["open_member"]
+
+LOG_FOLDER = "nats"  # in the data directory: what the log's server keeps
+INCARNATION = 1
+AGAIN_S = 0.25
+
+
+def open_member(
+    path: Path,
+    settings: ClusterSettings,
+    *,
+    on_failure: Callable[[BaseException], None],
+    **options: Any,
+) -> ClusterDatabase:
+    """Open the data and follow the logs. `options` are those of `tsdb.open`.
+
+    Raises what that raises, and InvalidInput or Unavailable when the log's server cannot be
+    started here.
+    """
+
+    async def connect() -> _Logs:
+        return await _Logs.open(settings, path / LOG_FOLDER)
+
+    return open_node(path, connect, shards=settings.shards, on_failure=on_failure, **options)
+
+
+class _Logs:
+    """The logs of all shards, made when there are servers enough to make them."""
+
+    def __init__(self, nats: Nats, shards: int) -> None:
+        self._nats = nats
+        self._logs = [nats.log(shard, INCARNATION) for shard in range(shards)]
+        self._making = asyncio.create_task(self._make())
+
+    @classmethod
+    async def open(cls, settings: ClusterSettings, directory: Path) -> _Logs:
+        return cls(await Nats.open(settings, directory), settings.shards)
+
+    def log(self, shard: int) -> ShardLog:
+        return self._logs[shard]
+
+    async def close(self) -> None:
+        self._making.cancel()
+        await asyncio.gather(self._making, return_exceptions=True)
+        await self._nats.close()
+
+    async def _make(self) -> None:
+        missing = list(range(len(self._logs)))
+        while missing:
+            try:
+                await self._nats.create_log(missing[0], INCARNATION)
+            except TSDBError:  # not enough servers yet
+                await asyncio.sleep(AGAIN_S)
+                continue
+            missing.pop(0)
