@@ -13,8 +13,8 @@ N ?= 60000
 SEED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help install warm demo demo-once serve test test-all check bench fuzz promql-diff soak \
-	docs clean
+.PHONY: help install warm demo demo-once demo-cluster serve test test-all check bench fuzz \
+	promql-diff soak docs clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,10 @@ demo: warm ## start a server with real data flowing; Ctrl-C stops it, the data s
 
 demo-once: warm ## send, kill -9, restart, compare bit for bit; exits 0 only if nothing was lost
 	$(BIN)/silverback demo --once
+
+# KEEP=1 leaves the cluster running until Ctrl-C.
+demo-cluster: warm ## kill -9 a node of three under load; exits 0 only if nothing acked is missing
+	$(BIN)/silverback cluster demo $(if $(KEEP),--keep)
 
 serve: warm ## a plain server on ./data
 	$(BIN)/silverback serve --data data --port $(PORT)

@@ -24,11 +24,12 @@ from pathlib import Path
 from api.exits import CommandFailed, Exit
 from replication.settings import REPLICAS, SHARDS_MAX, Address, ClusterSettings, NatsSettings, Peer
 
-__all__ = ["NODES_MAX", "Folder", "Plan", "is_free"]
+__all__ = ["NODES_MAX", "Folder", "Plan", "free_base_port", "is_free"]
 
 HOST = "127.0.0.1"
 NODES_MAX = 15  # processes of one machine; beyond that it is no trial any more
 NODES, BASE_PORT, SHARDS, REPLICAS_WANTED = 3, 9301, 16, 3
+BASE_STEP = 20
 ROUTES_ABOVE = 100
 FILE = "cluster.toml"
 
@@ -103,6 +104,15 @@ def is_free(address: Address) -> bool:
         except OSError:
             return False
     return True
+
+
+def free_base_port(nodes: int) -> int:
+    """The first, from the usual one on, above which so many nodes can serve."""
+    return next(
+        base
+        for base in range(BASE_PORT, 65_000, BASE_STEP)
+        if all(is_free(Address(HOST, base + i)) for i in range(nodes))
+    )
 
 
 def _new(plan: Plan) -> ClusterSettings:

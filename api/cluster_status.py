@@ -1,9 +1,9 @@
 """What a cluster says of itself, as rows for people.
 
-    in   the JSON of `GET /api/v1/cluster`, from any node
+    in   the URL of any node, and what it answers to `GET /api/v1/cluster`
     out  rows of nodes and shards; whether all copies are equal
 
-The document:
+The document is the answer's `data`:
 
     {"cluster": "demo", "node": "node-1",          who answers
      "epoch": 12,                                  of the shard map it goes by
@@ -28,9 +28,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Copies", "copies", "node_rows", "shard_rows", "summary"]
+from api.exits import CommandFailed, Exit
+from api.remote import Refused, Remote
+
+__all__ = ["Copies", "copies", "fetch", "node_rows", "shard_rows", "summary"]
 
 SERVING = "serving"
+NOT_FOUND = 404
+ASK_S = 30.0
 NODE_HEADINGS = ("node", "serves at", "seen", ">copies", ">leads", ">lag")
 SHARD_HEADINGS = (">shard", "leader", ">position", ">durable", ">lag", "copies", "equal")
 
@@ -55,12 +60,26 @@ class Summary:
     copies: dict[Copies, int]
 
     @property
+    def equal(self) -> int:
+        return self.copies[Copies.EQUAL]
+
+    @property
     def whole(self) -> bool:
-        return (
-            self.nodes == self.alive
-            and self.shards == self.led
-            and self.copies[Copies.EQUAL] == self.shards
-        )
+        return self.nodes == self.alive and self.shards == self.led == self.equal
+
+
+def fetch(url: str) -> Document:
+    """What the node at `url` says; CommandFailed if it is none, or does not answer."""
+    try:
+        with Remote(url, patience_s=0, timeout_s=ASK_S) as server:
+            document: Document = server.get_json("/api/v1/cluster")["data"]
+    except Refused as error:
+        if error.status == NOT_FOUND:
+            raise CommandFailed(
+                f"{url} is a server of its own, no node of a cluster", Exit.UNAVAILABLE
+            ) from error
+        raise
+    return document
 
 
 def copies(shard: Document) -> Copies:

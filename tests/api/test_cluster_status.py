@@ -150,7 +150,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, Answering)
         known = self.path == "/api/v1/cluster" and self.server.document is not None
-        body = json.dumps(self.server.document if known else {"error": "no such route"}).encode()
+        said = {"status": "success", "data": self.server.document}
+        body = json.dumps(said if known else {"error": "no such route"}).encode()
         self.send_response(200 if known else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
