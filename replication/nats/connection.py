@@ -83,6 +83,16 @@ class Nats:
         """The log of a shard that exists: it is never made by being asked for."""
         return ShardStream(self, *self._names(shard, incarnation))
 
+    def stream(self, name: str) -> ShardStream:
+        """The log of that name, as surveys have it."""
+        prefix = f"{self.settings.cluster}_log_"
+        assert self.is_log(name)
+        shard, incarnation = name.removeprefix(prefix).split("_")
+        return self.log(int(shard), int(incarnation))
+
+    def is_log(self, name: str) -> bool:
+        return name.startswith(f"{self.settings.cluster}_log_")
+
     async def create_log(
         self, shard: int, incarnation: int, *, bytes_max: int = LOG_BYTES_MAX
     ) -> ShardStream:

@@ -4,8 +4,10 @@
     out  the seq, or an Unavailable that says what may be known
 
 All attempts of one append share their reply subject, so a late answer to the first is as good as
-one to the third. Price: see benchmarks in docs; a publish of its own is about half of `js.publish`,
-which makes a name, a future, a timer and a parsed object for each.
+one to the third.
+Price: 75 µs of CPU an append of 100 B with eight at work, 100 µs of 10 KB, 280 µs of 100 KB; one
+alone also pays for the loop's waking, 260 µs. `js.publish`, which makes a name and a parsed object
+for each, costs 30 µs more (benchmarks/log_append.py).
 """
 
 from __future__ import annotations

@@ -102,3 +102,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(scope="session")
 def read_first():
     return first
+
+
+@pytest.fixture
+def own_servers(tmp_path: Path) -> Iterator[Servers]:
+    """For tests that hurt them."""
+    made = Servers(tmp_path)
+    yield made
+    made.stop()

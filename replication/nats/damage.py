@@ -1,0 +1,215 @@
+"""Copies of a log that have holes: found by counting, mended by being copied anew.
+
+    in   what every server says of its own copies
+    out  which of ours are damaged; a copy that is whole again
+
+JetStream serves a copy that lost a block as if nothing were missing, calls it healthy, and may let
+it lead. But a log never forgets a single message, so a copy whose messages do not number `last -
+first + 1` has a hole, and one that begins after what was trimmed lost its beginning.
+
+Mending takes the files of the copy and of its Raft group away while the server rests; the others
+then send it everything. That is safe only while all others are whole and one of them leads, which a
+barrier proves, and on one node at a time, which a key that expires sees to. Damaged files are moved
+to `quarantine/`, not deleted.
+
+Price: a survey asks all servers once and waits for the slowest; 0.1 s and 1 KB a copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nats.aio.msg import Msg
+
+from replication.nats.config import ACCOUNT, SYSTEM
+from replication.nats.connection import Nats
+from replication.nats.kv import Keys
+from tsdb.errors import InvalidInput, Unavailable
+
+__all__ = ["Copy", "Survey", "repair", "survey", "why_damaged", "why_not_now"]
+
+log = logging.getLogger(__name__)
+
+_SURVEY_S = 2.0
+_WHOLE_S, _LOOK_AGAIN_S = 120.0, 0.25
+_LOCK_KEY, _LOCK_S = "repair", 300
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One server's own copy of a stream, in its own words."""
+
+    node: str
+    stream: str
+    raft_group: str
+    leader: str | None
+    first_seq: int
+    last_seq: int
+    messages: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.messages == self.last_seq - self.first_seq + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """`careless` are servers that do not fsync before they ack: nothing they hold is safe."""
+
+    answered: frozenset[str]
+    careless: frozenset[str]
+    copies: tuple[Copy, ...]
+
+    def of(self, stream: str) -> list[Copy]:
+        return [copy for copy in self.copies if copy.stream == stream]
+
+
+def why_damaged(copy: Copy, trimmed_through: int = 0) -> str | None:
+    """None if nothing is wrong with it; `trimmed_through` is what the cluster itself trimmed."""
+    if not copy.is_whole:
+        missing = copy.last_seq - copy.first_seq + 1 - copy.messages
+        return f"{missing:,} messages between {copy.first_seq:,} and {copy.last_seq:,} are missing"
+    if copy.first_seq > trimmed_through + 1:
+        return f"it begins at {copy.first_seq:,}, but only {trimmed_through:,} were trimmed"
+    return None
+
+
+def why_not_now(copies: Iterable[Copy], node: str, replicas: int) -> str | None:
+    """Why the copy of `node` may not be taken away; None if it may."""
+    others = [copy for copy in copies if copy.node != node]
+    if len(others) < replicas - 1:
+        return f"only {len(others)} of {replicas - 1} other copies answer"
+    holes = [copy.node for copy in others if not copy.is_whole]
+    if holes:
+        return f"the copies on {', '.join(sorted(holes))} have holes, too"
+    leaders = {copy.leader for copy in others}
+    if len(leaders) != 1 or leaders & {node, None}:
+        return f"the others do not agree on one of them that leads: {sorted(map(str, leaders))}"
+    return None
+
+
+async def survey(nats: Nats) -> Survey:
+    """What all servers say of the logs they keep; those that do not answer in 2 s are left out."""
+    system = await nats.system()
+    wanted = {peer.node for peer in nats.settings.peers}
+    said: dict[str, dict[str, Any]] = {}
+    all_said = asyncio.Event()
+
+    async def take(message: Msg) -> None:
+        reply = json.loads(message.data)
+        if "data" in reply:
+            said[reply["server"]["name"]] = reply["data"]
+        if said.keys() >= wanted:
+            all_said.set()
+
+    inbox = system.new_inbox()
+    subscription = await system.subscribe(inbox, cb=take)
+    try:
+        question = {"accounts": True, "streams": True, "raft": True}
+        await system.publish("$SYS.REQ.SERVER.PING.JSZ", json.dumps(question).encode(), reply=inbox)
+        async with asyncio.timeout(_SURVEY_S):
+            await all_said.wait()
+    except TimeoutError:
+        pass
+    finally:
+        await subscription.unsubscribe()
+    careless = {node for node, data in said.items() if not data["config"].get("sync_always")}
+    copies = [copy for node, data in said.items() for copy in _copies(nats, node, data)]
+    return Survey(frozenset(said), frozenset(careless), tuple(copies))
+
+
+async def repair(
+    nats: Nats, stream: str, lock: Keys, barrier: Callable[[], Awaitable[int]]
+) -> None:
+    """Have this node's copy of `stream` made anew from the others.
+
+    `barrier` appends to that log and gives the seq of the ack. Raises Unavailable with the reason
+    when it may not be done now; nothing was touched then.
+    """
+    node, child = nats.settings.node, nats.child
+    if child is None:
+        raise InvalidInput("the files of an operator's own nats-server are the operator's")
+    if await lock.create(_LOCK_KEY, node.encode(), ttl_s=_LOCK_S) is None:
+        raise Unavailable("another copy is being repaired, one at a time", code="busy")
+    try:
+        ours = await _may_go(nats, stream)
+        through_seq = await barrier()
+        log.warning("the copy of %s on %s is made anew from the others", stream, node)
+        async with child.rest():
+            _set_aside(child.place.directory, child.store, ours)
+        await _until_whole(nats, stream, through_seq)
+    finally:
+        await lock.delete(_LOCK_KEY)
+
+
+async def _may_go(nats: Nats, stream: str) -> Copy:
+    """This node's copy; hands over first if it leads."""
+    node, replicas = nats.settings.node, nats.settings.replicas
+    until = time.monotonic() + _SURVEY_S * 5
+    while True:
+        copies = (await survey(nats)).of(stream)
+        ours = next((copy for copy in copies if copy.node == node), None)
+        why = "this node has no copy of it" if ours is None else None
+        why = why or why_not_now(copies, node, replicas)
+        if ours is not None and why is None:
+            return ours
+        leads = {copy.leader for copy in copies} == {node}
+        if not leads or time.monotonic() > until:
+            raise Unavailable(f"{stream} cannot be repaired on {node}: {why}", code="busy")
+        heir = next(copy.node for copy in copies if copy.node != node and copy.is_whole)
+        await nats.stream(stream).lead_from(heir)
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _set_aside(directory: Path, store: Path, ours: Copy) -> None:
+    quarantine = directory / "quarantine"
+    quarantine.mkdir(exist_ok=True)
+    place = next(
+        found
+        for n in itertools.count(1)
+        if not (found := quarantine / f"{ours.stream}-{n}").exists()
+    )
+    place.mkdir()
+    for source, name in (
+        (store / ACCOUNT / "streams" / ours.stream, "stream"),
+        (store / SYSTEM / "_js_" / ours.raft_group, "raft"),
+    ):
+        if source.exists():
+            source.rename(place / name)
+
+
+async def _until_whole(nats: Nats, stream: str, last_seq: int) -> None:
+    until = time.monotonic() + _WHOLE_S
+    while time.monotonic() < until:
+        for copy in (await survey(nats)).of(stream):
+            if copy.node == nats.settings.node and copy.is_whole and copy.last_seq >= last_seq:
+                return
+        await asyncio.sleep(_LOOK_AGAIN_S)
+    raise Unavailable(f"{stream} is not whole {_WHOLE_S:g} s after its repair began", code="busy")
+
+
+def _copies(nats: Nats, node: str, data: Mapping[str, Any]) -> Iterable[Copy]:
+    for account in data.get("account_details", ()):
+        if account["name"] != ACCOUNT:
+            continue
+        for stream in account.get("stream_detail", ()):
+            if not nats.is_log(stream["name"]):
+                continue
+            state = stream["state"]
+            yield Copy(
+                node=node,
+                stream=stream["name"],
+                raft_group=stream.get("stream_raft_group", ""),
+                leader=stream.get("cluster", {}).get("leader") or None,
+                first_seq=max(state["first_seq"], 1),
+                last_seq=state["last_seq"],
+                messages=state["messages"],
+            )
