@@ -1,9 +1,12 @@
 """Prometheus' remote_read: what a request asks, and the answer in samples.
 
-    in   protobuf ReadRequest, decompressed; label sets with their points
-    out  queries; protobuf ReadResponse
+Chunks, the other kind of answer, are `api.remote_read_chunks`.
 
-    ReadRequest   1 queries { 1 start_ms, 2 end_ms, 3 matchers { 1 type, 2 name, 3 value } }
+    in   protobuf ReadRequest, decompressed; label sets with their points
+    out  queries, the kind of answer to give; protobuf ReadResponse
+
+    ReadRequest   1 queries { 1 start_ms, 2 end_ms, 3 matchers { 1 type, 2 name, 3 value } },
+                  2 accepted_response_types
     ReadResponse  1 results { 1 timeseries { 1 labels { 1 name, 2 value },
                                              2 samples { 1 value double, 2 timestamp_ms } } }
 
@@ -18,11 +21,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tsdb.batch import F64s, I64s
+from tsdb.batch import Columns, F64s, I64s
+from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput
 from tsdb.index.matchers import Matcher, Op
 
-__all__ = ["ReadQuery", "field", "queries_of", "series"]
+__all__ = [
+    "CHUNKS",
+    "SAMPLES",
+    "ReadQuery",
+    "field",
+    "in_milliseconds",
+    "kind_of",
+    "labels_of",
+    "queries_of",
+    "series",
+    "varint",
+]
+
+SAMPLES, CHUNKS = 0, 1  # kinds of answers
 
 OPS = (Op.EQUAL, Op.NOT_EQUAL, Op.MATCH, Op.NOT_MATCH)
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -41,6 +58,30 @@ class ReadQuery:
 def queries_of(body: bytes) -> list[ReadQuery]:
     """Raises InvalidInput for what is no ReadRequest."""
     return [_query(_bytes(value)) for number, value in _fields(body) if number == 1]
+
+
+def kind_of(body: bytes) -> int:
+    """SAMPLES or CHUNKS: the first of the kinds that a request accepts and we have; a request
+    that names none means samples. Raises InvalidInput where there is none."""
+    accepted: list[int] = []
+    for number, value in _fields(body):
+        if number == 2:
+            accepted += [value] if isinstance(value, int) else _packed(value)
+    for kind in accepted or [SAMPLES]:
+        if kind in {SAMPLES, CHUNKS}:
+            return kind
+    raise InvalidInput(
+        f"none of the response types {accepted[:9]} is known: there are SAMPLES (0) and "
+        "STREAMED_XOR_CHUNKS (1)"
+    )
+
+
+def _packed(body: bytes) -> list[int]:
+    found, at = [], 0
+    while at < len(body):
+        value, at = _varint_at(body, at)
+        found.append(value)
+    return found
 
 
 def _query(body: bytes) -> ReadQuery:
@@ -125,16 +166,34 @@ def _bytes(value: int | bytes) -> bytes:
 
 def field(number: int, value: bytes) -> bytes:
     """A field of bytes."""
-    return _varint(number << 3 | BYTES) + _varint(len(value)) + value
+    return varint(number << 3 | BYTES) + varint(len(value)) + value
 
 
 def series(labels: Mapping[str, str], times_ms: I64s, values: F64s) -> bytes:
     """One TimeSeries."""
-    names = b"".join(
+    return labels_of(labels) + _samples(times_ms, values)
+
+
+def labels_of(labels: Mapping[str, str]) -> bytes:
+    return b"".join(
         field(1, field(1, name.encode()) + field(2, value.encode()))
         for name, value in labels.items()
     )
-    return names + _samples(times_ms, values)
+
+
+def in_milliseconds(columns: Columns, resolution: Resolution) -> Columns:
+    """The points at milliseconds; of several within one the last, as Prometheus knows one."""
+    per_s = resolution.ticks_per_s
+    if per_s == 1000:
+        return columns
+    if per_s < 1000:
+        return Columns(columns.offsets, columns.timestamps * (1000 // per_s), columns.values)
+    stamps = columns.timestamps // (per_s // 1000)
+    last = np.append(stamps[1:] != stamps[:-1], True)[: stamps.size]
+    ends = columns.offsets[1:]
+    last[ends[ends > 0] - 1] = True
+    kept_before = np.concatenate(([0], np.cumsum(last))).astype(np.int64)
+    return Columns(kept_before[columns.offsets], stamps[last], columns.values[last])
 
 
 def _samples(times: I64s, values: F64s) -> bytes:
@@ -148,11 +207,13 @@ def _samples(times: I64s, values: F64s) -> bytes:
         return rows.tobytes()
     pairs = zip(times.tolist(), values.view(np.uint64).tolist(), strict=True)
     return b"".join(
-        field(2, struct.pack("<BQB", 0x09, bits, 0x10) + _varint(at & U64)) for at, bits in pairs
+        field(2, struct.pack("<BQB", 0x09, bits, 0x10) + varint(at)) for at, bits in pairs
     )
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """As of an int64 or uint64 field: negative ones take ten bytes."""
+    number &= U64
     out = bytearray()
     while number >= 0x80:
         out.append(number & 0x7F | 0x80)

@@ -41,7 +41,7 @@ def all_series(
     registry = database.parts.engine.registry
     told = np.empty(0, np.uint32)
     for matchers in selectors:
-        for selection in _ranges(database, matchers, *_clipped(database, start, end)):
+        for selection in _ranges(database, matchers, *database.parts.engine.clipped(start, end)):
             for text in set(selection.warnings) - warned:
                 on_warning(text)
             warned |= set(selection.warnings)
@@ -67,16 +67,3 @@ def _ranges(
                 raise
             middle = low + (high - low) // 2
             ranges += [(middle + 1, high), (low, middle)]
-
-
-def _clipped(database: Database, start: int, end: int) -> tuple[int, int]:
-    """The part of the range that holds points: halving an endless one would take long."""
-    engine = database.parts.engine
-    version = engine.version
-    heads = [g.head for g in (*version.frozen, engine.active) if g.head.points]
-    metas = [block.meta for block in version.blocks]
-    lows = [h.min_ts for h in heads] + [m.min_ts for m in metas]
-    highs = [h.max_ts for h in heads] + [m.max_ts for m in metas]
-    if not lows:
-        return start, end
-    return max(start, min(lows)), min(end, max(highs))

@@ -122,6 +122,8 @@ KEYS_PER_ANSWER_MAX = 30_000
 """Keys of one page of a listing (Prometheus and VictoriaMetrics: 30 k series)."""
 EXPORT_POINTS = 4_000_000
 """Points an export holds in memory at once (64 MB); a longer one goes range by range."""
+GROUP_POINTS = 500_000
+"""Points a streamed answer holds at once (8 MB): groups of series, or a part of a long one."""
 
 # --- log ----------------------------------------------------------------------------------
 ENTRY_BYTES_MAX = 4 * MIB

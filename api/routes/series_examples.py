@@ -102,12 +102,17 @@ _QUESTION = "\n\x0c\x08\x01\x10\x02\x1a\x06\x12\x01a\x1a\x01b"
 READ: Json = {
     "tags": ["PromQL"],
     "summary": "Prometheus' remote_read",
-    "description": "Samples of what the matchers find; streamed chunks are not offered.",
+    "description": "What the matchers find: samples, or chunks streamed group by group of series "
+    "where the request accepts those first.",
     "operation_id": "remote_read",
     "responses": {
         200: {
-            "description": "A ReadResponse, compressed with snappy.",
-            "content": {"application/x-protobuf": {"schema": {"type": "string"}}},
+            "description": "A ReadResponse, compressed with snappy; or frames of "
+            "ChunkedReadResponse, each after its length (varint) and its CRC-32C (big-endian).",
+            "content": {
+                "application/x-protobuf": {"schema": {"type": "string"}},
+                "application/x-streamed-protobuf": {"schema": {"type": "string"}},
+            },
         },
         **refusals(400, 413, 422),
     },

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import remote_read
+from api import remote_read, remote_read_chunks
 from api.remote_read import ReadQuery, field, queries_of
+from tsdb.batch import Columns
+from tsdb.codec import reference
+from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput
 from tsdb.index.matchers import Matcher, Op
 
@@ -144,3 +147,158 @@ def test_points_over_http(server: Any) -> None:
 def test_what_is_no_request_is_refused(server: Any, body: bytes) -> None:
     assert ask(server, body).status == 400
     assert server("POST", "/api/v1/read", body).status == 400
+
+
+# --- chunks --------------------------------------------------------------------------------------
+
+
+def castagnoli(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def split_frames(stream: bytes) -> list[bytes]:
+    """Messages of a stream; their checksums hold, and it ends where the last one does."""
+    found, at = [], 0
+    while at < len(stream):
+        size = shift = 0
+        while True:
+            byte = stream[at]
+            at += 1
+            size += (byte % 128) << shift
+            shift += 7
+            if byte < 128:
+                break
+        told = int.from_bytes(stream[at : at + 4], "big")
+        message = stream[at + 4 : at + 4 + size]
+        assert len(message) == size
+        assert castagnoli(message) == told
+        found.append(message)
+        at += 4 + size
+    return found
+
+
+def signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def chunk_points(body: bytes) -> list[tuple[int, float]]:
+    """One chunk, decoded bit by bit; what it says of itself holds."""
+    inner = dict(fields(body))
+    assert inner[3] == 1, "its encoding is XOR"
+    count = int.from_bytes(inner[4][:2], "big")
+    assert 1 <= count <= 120
+    times, bits = reference.decode(inner[4][2:], count, Resolution.MS)
+    assert (times[0], times[-1]) == (signed(inner[1]), signed(inner[2]))
+    return [
+        (at, struct.unpack("<d", struct.pack("<Q", b))[0])
+        for at, b in zip(times, bits, strict=True)
+    ]
+
+
+def streamed(stream: bytes) -> list[tuple[int, dict[str, str], list[tuple[int, float]]]]:
+    """(query, labels, points) of each frame."""
+    found = []
+    for message in split_frames(stream):
+        outer = fields(message)
+        (series,) = [value for tag, value in outer if tag == 1]
+        labels, points = {}, []
+        for tag, value in fields(series):
+            if tag == 1:
+                pair = dict(fields(value))
+                labels[pair[1].decode()] = pair[2].decode()
+            else:
+                points += chunk_points(value)
+        found.append((dict(outer).get(2, 0), labels, points))
+    return found
+
+
+class Held:
+    """Series as a selection holds them."""
+
+    def __init__(self, runs: list[list[tuple[int, float]]], resolution: Resolution) -> None:
+        offsets = np.cumsum([0, *map(len, runs)])
+        flat = [point for run in runs for point in run]
+        times, values = np.array([t for t, _ in flat], np.int64), np.array([v for _, v in flat])
+        self._columns = Columns(offsets, times, values.astype(np.float64))
+        self.resolution = resolution
+
+    def columns(self) -> Columns:
+        return self._columns
+
+    def labels(self) -> list[dict[str, str]]:
+        return [{"n": str(i)} for i in range(self._columns.runs)]
+
+
+runs_of = st.lists(
+    st.lists(
+        st.tuples(st.integers(-(2**62), 2**62) | st.integers(T, T + 10**6), st.floats()),
+        min_size=1, max_size=300, unique_by=lambda point: point[0],
+    ).map(sorted),
+    max_size=3,
+)  # fmt: skip
+
+
+@given(runs_of, st.integers(0, 2), st.sampled_from([Resolution.MS, Resolution.NS]))
+def test_chunks_are_what_they_were(
+    runs: list[list[tuple[int, float]]], query: int, resolution: Resolution
+) -> None:
+    held: Any = Held(runs, resolution)
+
+    found = streamed(b"".join(remote_read_chunks.frames([held], query)))
+
+    per_ms = resolution.ticks_per_s // 1000
+    wanted = [list({at // per_ms: value for at, value in run}.items()) for run in runs]
+    assert [labels for _, labels, _ in found] == held.labels()
+    assert repr([points for _, _, points in found]) == repr(wanted)
+    assert {number for number, _, _ in found} <= {query}
+
+
+def test_frames_are_bounded() -> None:
+    noise = np.random.default_rng(1).integers(0, 2**62, 300_000).view(np.float64)
+    run = [(T + i * 1000, float(v)) for i, v in enumerate(noise)]
+    held: Any = Held([run], Resolution.MS)
+
+    found = list(remote_read_chunks.frames([held], 0))
+
+    assert 2 <= len(found) <= 3
+    assert max(map(len, found)) <= remote_read_chunks.FRAME_BYTES_MAX + 4096
+
+
+@pytest.mark.parametrize(
+    ("accepted", "kind"), [([], 0), ([0], 0), ([1], 1), ([1, 0], 1), ([0, 1], 0), ([7, 1], 1)]
+)
+def test_the_first_kind_that_is_known(accepted: list[int], kind: int) -> None:
+    one_by_one = b"".join(number(2, each) for each in accepted)
+    packed = field(2, bytes(accepted)) if accepted else b""
+    assert remote_read.kind_of(one_by_one) == remote_read.kind_of(packed) == kind
+
+
+def test_no_kind_that_is_known() -> None:
+    with pytest.raises(InvalidInput, match="STREAMED_XOR_CHUNKS"):
+        remote_read.kind_of(number(2, 7))
+
+
+def test_chunks_over_http(server: Any) -> None:
+    for host, value in (("b", 2.5), ("a", -0.0)):
+        labels = {"__name__": "streamed_from_afar", "host": host}
+        server.database.write(labels, [T + 15_000 * i for i in range(300)], [value] * 300)
+    matcher = (Matcher("__name__", Op.EQUAL, "streamed_from_afar"),)
+    queries = [ReadQuery(T, T + 15_000, matcher), ReadQuery(T + 15_000, T + 10**7, matcher)]
+
+    reply = ask(server, request_of(queries) + number(2, 1) + number(2, 0))
+
+    assert reply.status == 200
+    assert reply.headers["content-type"] == (
+        "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
+    )
+    assert "content-encoding" not in reply.headers
+    found = streamed(reply.body)
+    assert [(n, labels["host"], len(points)) for n, labels, points in found] == [
+        (0, "a", 2), (0, "b", 2), (1, "a", 299), (1, "b", 299),
+    ]  # fmt: skip
+    assert found[1][2] == [(T, 2.5), (T + 15_000, 2.5)]

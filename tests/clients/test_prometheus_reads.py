@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import time
@@ -52,6 +53,18 @@ def answer(url: str, path: str, **parameters: object) -> Any:
         return json.loads(reply.read())["data"]
 
 
+def kinds_of_answers(prometheus: str) -> set[str]:
+    """How its remote_read was answered so far, by its own count."""
+    with urllib.request.urlopen(f"{prometheus}/metrics") as reply:
+        text = reply.read().decode()
+    counted = re.findall(
+        r'^prometheus_remote_read_client_queries_total{code="200".*response_type="(\w+)"',
+        text,
+        re.M,
+    )
+    return set(counted)
+
+
 def test_prometheus_answers_from_our_points(silverback: Any, tmp_path: Path) -> None:
     with silverback(tmp_path) as server:
         lines = [
@@ -74,3 +87,4 @@ def test_prometheus_answers_from_our_points(silverback: Any, tmp_path: Path) -> 
                 found = answer(theirs, "/api/v1/query_range", query=query, **span)
                 assert found == answer(server.url, "/api/v1/query_range", query=query, **span)
                 assert bool(found["result"]) is ("none" not in query)
+            assert kinds_of_answers(theirs) == {"chunked"}

@@ -196,6 +196,20 @@ class Database:
         engine = self._open_engine()
         return engine.select(self._matchers(selector), start, end, points_max=points_max)
 
+    def select_in_groups(
+        self,
+        selector: Selector,
+        start: int = INT64_MIN,
+        end: int = INT64_MAX,
+        *,
+        points_max: int = limits.GROUP_POINTS,
+    ) -> Iterator[Selection]:
+        """The same points, however many: series after series by the text of their labels, in
+        selections of at most `points_max` points. A series of more comes in several."""
+        start, end = _range(start, end)
+        engine = self._open_engine()
+        return engine.groups(self._matchers(selector), start, end, points_max=points_max)
+
     def query(
         self,
         promql: str,

@@ -13,7 +13,7 @@ Turning heads into blocks is `tsdb.engine.flush`; coming back after a crash `tsd
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,8 @@ from tsdb.batch import Batch, Columns, Exemplar, FamilyMetadata, SeriesDefinitio
 from tsdb.block.reader import Block, Damage
 from tsdb.codec.resolution import Resolution
 from tsdb.engine.annotations import Annotations
-from tsdb.engine.presence import present
+from tsdb.engine.groups import in_groups
+from tsdb.engine.presence import points_at_most, present
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth_order
 from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
@@ -234,7 +235,56 @@ class Engine:
         columns, warnings = self._read(refs, version, views, (start, end), points_max)
         present = np.flatnonzero(np.diff(columns.offsets) > 0)
         order = present[np.argsort(index.rank(refs[present]), kind="stable")]
-        refs, columns = ordered(refs, columns, order)
+        return self._selection(index, *ordered(refs, columns, order), warnings)
+
+    def clipped(self, start: int, end: int) -> tuple[int, int]:
+        """The part of the range that may hold points: halving an endless one would take long."""
+        version = self._version
+        heads = [g.head for g in (*version.frozen, self._active) if g.head.points]
+        metas = [block.meta for block in version.blocks]
+        lows = [h.min_ts for h in heads] + [m.min_ts for m in metas]
+        highs = [h.max_ts for h in heads] + [m.max_ts for m in metas]
+        if not lows:
+            return start, end
+        return max(start, min(lows)), min(end, max(highs))
+
+    def present(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[Reader, U32s]:
+        """Matching series that may have points from start to end (tsdb.engine.presence), and what
+        names them."""
+        index, refs, version, views = self._views(matchers)
+        return index, present(refs, version, views, start, end)
+
+    def groups(
+        self, matchers: Sequence[Matcher], start: int, end: int, *, points_max: int
+    ) -> Iterator[Selection]:
+        """The same series with the same points, ordered by names and values of labels as text,
+        in selections of `points_max` points or less; a longer series comes in several, one range
+        after the other. A series' points are those of the moment its group is read."""
+        with self.lock:
+            version = self._version
+            heads = [g.head for g in (*version.frozen, self._active)]
+            start, end = self.clipped(start, end)
+        index = self.registry.reader()
+
+        def views_of(refs: U32s) -> list[HeadView]:
+            with self.lock:
+                return [head.view(refs) for head in heads]
+
+        def read(refs: U32s, span: tuple[int, int], points_max: int) -> Selection:
+            columns, warnings = self._read(refs, version, views_of(refs), span, points_max)
+            present = np.flatnonzero(np.diff(columns.offsets) > 0)
+            order = present[index.text_order(refs[present])]
+            return self._selection(index, *ordered(refs, columns, order), warnings)
+
+        refs = index.select(matchers)
+        points = points_at_most(refs, version, views_of(refs), start, end)
+        order = index.text_order(refs)
+        order = order[points[order] > 0]
+        return in_groups(refs[order], points[order], (start, end), points_max, read)
+
+    def _selection(
+        self, index: Reader, refs: U32s, columns: Columns, warnings: list[str]
+    ) -> Selection:
         self.counters.selects += 1
         self.counters.points_selected += columns.points
         return Selection(
@@ -245,12 +295,6 @@ class Engine:
             resolution=self.resolution,
             warnings=tuple(warnings),
         )
-
-    def present(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[Reader, U32s]:
-        """Matching series that may have points from start to end (tsdb.engine.presence), and what
-        names them."""
-        index, refs, version, views = self._views(matchers)
-        return index, present(refs, version, views, start, end)
 
     def _views(self, matchers: Sequence[Matcher]) -> tuple[Reader, U32s, Version, list[HeadView]]:
         """Index, series, sources and head states that belong to one position of the log."""
