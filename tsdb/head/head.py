@@ -300,7 +300,7 @@ class HeadView:
         )
         chunk_bytes, alone = largest.tolist()
         lanes = max(1, min(LANES, LANES_BYTES // (chunk_bytes + DECODE_SLACK_BYTES)))
-        counts = np.empty(side.runs, np.int64)
+        counts, span = np.empty(side.runs, np.int64), np.array([start, end], np.int64)
         timestamps, bits = np.empty(rooms[-1], np.int64), np.empty(rooms[-1], np.uint64)
         parts: list[tuple[int, int]] = []
 
@@ -311,8 +311,7 @@ class HeadView:
                 self._marks,
                 chosen[first:last],
                 self._widths,
-                start,
-                end,
+                span,
                 side.offsets[first : last + 1],
                 side.timestamps,
                 side.values.view(np.uint64),

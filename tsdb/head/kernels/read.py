@@ -256,15 +256,15 @@ def decode_from(
 
 @kernel(
     types.int64(
-        _U64S, _BYTES, _U64S, _U32S, types.uint64, types.int64, types.int64, _I64S, _I64S, _U64S,
-        _OUT_BYTES, _OUT_U64S, _OUT_I64S, _OUT_U64S, _OUT_I64S, _OUT_I64S, _OUT_U64S,
+        _U64S, _BYTES, _U64S, _U32S, types.uint64, _I64S, _I64S, _I64S, _U64S, _OUT_BYTES,
+        _OUT_U64S, _OUT_I64S, _OUT_U64S, _OUT_I64S, _OUT_I64S, _OUT_U64S,
     )
 )  # fmt: skip
 def read(
-    lines, arena, marks, chosen, widths, start, end, side_at, side_ts, side_bits, chunks, lanes,
+    lines, arena, marks, chosen, widths, span, side_at, side_ts, side_bits, chunks, lanes,
     alone_ts, alone_bits, counts, timestamps, bits,
 ):  # fmt: skip
-    """Run i = points of line i with start <= t <= end, side run i laid over them; one after the
+    """Run i = points of line i from span[0] to span[1], side run i laid over them; one after the
     other, counts[i] of them.
 
     A stream is decoded to where its points will stay; only one with side points is decoded to
@@ -273,6 +273,7 @@ def read(
     sound.
     """
     at = U0
+    start, end = span[0], span[1]
     together = U(lanes.size) // LANE
     stride = U(chunks.size) // together
     for i in range(U(counts.size)):

@@ -100,16 +100,14 @@ def totals(offsets, timestamps, values, ends, range_ms, what, out, present):
         exact = what <= MEAN and ends.size > 1 and exact_sums(values, first, stop)
         running = 0.0
         for step in range(ends.size):
-            start = ends[step] - range_ms
-            while first < stop and timestamps[first] <= start:
-                if exact and first < beyond:
-                    running -= values[first]
-                first += 1
-            beyond = max(beyond, first)
-            while beyond < stop and timestamps[beyond] <= ends[step]:
-                if exact:
-                    running += values[beyond]
-                beyond += 1
+            left, entered = first, beyond
+            first = moved(timestamps, first, stop, ends[step] - range_ms)
+            beyond = moved(timestamps, max(beyond, first), stop, ends[step])
+            if exact:
+                for at in range(left, min(first, entered)):
+                    running -= values[at]
+                for at in range(max(entered, first), beyond):
+                    running += values[at]
             count = beyond - first
             present[row, step] = count > 0
             out[row, step] = 0.0

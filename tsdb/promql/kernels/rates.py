@@ -38,20 +38,18 @@ def next_reset(values, at, beyond):
 
 
 @inlined
-def stretched(timestamps, first, last, start, end, zero_s):
-    """By which factor the seen stretch grows; `zero_s` is the time to a counter's zero, or -1."""
-    to_start = float(timestamps[first] - start) / 1000
-    to_end = float(end - timestamps[last]) / 1000
-    seen = float(timestamps[last] - timestamps[first]) / 1000
-    interval = seen / float(last - first)
+def around(before, seen, after, intervals):
+    """Seconds that count before and behind a stretch seen, and its own; from milliseconds."""
+    to_start = float(before) / 1000
+    to_end = float(after) / 1000
+    seen_s = float(seen) / 1000
+    interval = seen_s / float(intervals)
     close = interval * CLOSE_INTERVALS
     if to_start >= close:
         to_start = interval / 2
-    if 0 <= zero_s < to_start:
-        to_start = zero_s
     if to_end >= close:
         to_end = interval / 2
-    return (seen + to_start + to_end) / seen
+    return to_start, seen_s, to_end
 
 
 @kernel(
@@ -61,8 +59,14 @@ def stretched(timestamps, first, last, start, end, zero_s):
     )
 )
 def extrapolated(offsets, timestamps, values, ends, range_ms, counter, rate, out, present):
-    """delta; increase (`counter`); rate (`counter` and `rate`). Needs two points a window."""
+    """delta; increase (`counter`); rate (`counter` and `rate`). Needs two points a window.
+
+    Where points come at a steady pace, windows differ in nothing but values: what only times say
+    is kept from step to step, eight divisions of nine.
+    """
     per = seconds(range_ms)
+    known = (0, 0, 0, 0)
+    to_start, seen_s, to_end, steady = 0.0, 0.0, 0.0, 0.0
     for row in range(offsets.size - 1):
         first, stop = offsets[row], offsets[row + 1]
         beyond, reset = first, first
@@ -77,18 +81,26 @@ def extrapolated(offsets, timestamps, values, ends, range_ms, counter, rate, out
             if not there:
                 continue
             change = values[last] - values[first]
-            zero_s = -1.0
+            before, seen = timestamps[first] - start, timestamps[last] - timestamps[first]
+            after, intervals = ends[step] - timestamps[last], last - first
+            if known != (before, seen, after, intervals):
+                known = (before, seen, after, intervals)
+                to_start, seen_s, to_end = around(before, seen, after, intervals)
+                steady = (seen_s + to_start + to_end) / seen_s
+                if rate:
+                    steady /= per
+            factor = steady
             if counter:
                 reset = next_reset(values, max(reset, first + 1), beyond)
                 for at in range(reset, beyond):
                     if values[at] < values[at - 1]:
                         change += values[at - 1]
                 if change > 0 and values[first] >= 0:
-                    seen = float(timestamps[last] - timestamps[first]) / 1000
-                    zero_s = seen * (values[first] / change)
-            factor = stretched(timestamps, first, last, start, ends[step], zero_s)
-            if rate:
-                factor /= per
+                    zero_s = seen_s * (values[first] / change)
+                    if zero_s < to_start:  # a counter was not below zero
+                        factor = (seen_s + zero_s + to_end) / seen_s
+                        if rate:
+                            factor /= per
             out[row, step] = change * factor
 
 

@@ -21,14 +21,29 @@ _OUT_BOOLS = types.Array(types.boolean, 2, "C")
 _FLAGS = types.Array(types.boolean, 1, "C")
 
 STALE = np.uint64(0x7FF0000000000002)
+NEAR = 8  # points that are looked at one by one
 
 
 @inlined
 def moved(timestamps, at, last, bound):
-    """The first place from `at` on whose time is beyond `bound`."""
-    while at < last and timestamps[at] <= bound:
+    """The first place from `at` on whose time is beyond `bound`; a few points on, as a rule."""
+    near = min(last, at + NEAR)
+    while at < near and timestamps[at] <= bound:
         at += 1
-    return at
+    return at if at < near else sought(timestamps, at, last, bound)
+
+
+@inlined
+def sought(timestamps, at, last, bound):
+    """As `moved`, for windows that lie far apart: in steps that halve."""
+    low, high = at, last
+    while low < high:
+        middle = (low + high) // 2
+        if timestamps[middle] <= bound:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @kernel(types.void(_I64S, _I64S, _U64S, _I64S, types.int64, _OUT_U64S, _OUT_BOOLS))
@@ -58,19 +73,6 @@ def latest_times(offsets, timestamps, bits, ends, lookback, out, present):
             found = found and bits[at - 1] != STALE
             out[row, step] = float(timestamps[at - 1]) / 1000 if found else 0.0
             present[row, step] = found
-
-
-@inlined
-def sought(timestamps, at, last, bound):
-    """As `moved`, for windows that lie far apart: in steps that halve."""
-    low, high = at, last
-    while low < high:
-        middle = (low + high) // 2
-        if timestamps[middle] <= bound:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @kernel(types.void(_I64S, _I64S, _I64S, types.int64, _OUT_I64S, _OUT_I64S))
