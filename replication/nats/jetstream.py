@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ class ShardStream:
         )
         return acked.seq
 
-    async def tail(self, from_seq: int) -> AsyncIterator[Message]:
+    async def tail(self, from_seq: int) -> AsyncGenerator[Message, None]:
         assert from_seq >= 1
         at = _Position(from_seq)
         pause, holes = _PAUSE_S, 0

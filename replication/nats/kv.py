@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ class Keys:
             return False
         return True
 
-    async def watch(self, prefix: str = "") -> AsyncIterator[Change | None]:
+    async def watch(self, prefix: str = "") -> AsyncGenerator[Change | None, None]:
         """What there is under `prefix`, once None, then every change, without end.
 
         After a break it looks at all keys again: only what changed is told, and what vanished.
