@@ -12,14 +12,15 @@ A full disk stops all shards until there is room: messages wait, none is passed 
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from replication.arrivals import Arrivals, Received
 from replication.envelope import Arrived, encode_arrived
-from replication.record import PART_BYTES_MAX, decode_record
 from replication.replica import Replica
 from tsdb.batch import Batch
 from tsdb.errors import CorruptionError, StorageFailed, TSDBError, Unavailable
@@ -31,6 +32,9 @@ GROUP_MESSAGES = 256  # written and applied at once
 SYNC_S = 1.0
 FULL_DISK_S = 1.0  # between two tries
 QUEUE_BYTES = 32 << 20  # of messages that wait; who brings more is told to wait
+OWN_MAX = 1024  # parts that this node remembers; of those that never arrive, too
+SYNCED_FIRST = frozenset({Kind.TOMBSTONE, Kind.METADATA, Kind.EXEMPLARS})
+"""A checkpoint of an earlier entry may hold their effect, under the entry's seq."""
 
 
 @dataclass(slots=True)
@@ -39,16 +43,6 @@ class Own:
 
     batch: Batch | None = None  # what it says: need not be decoded
     touched: int = 0  # series that it deleted from; known once it is applied
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message of a shard's log."""
-
-    shard: int
-    seq: int
-    time_ns: int
-    payload: bytes
 
 
 class Applier:
@@ -68,7 +62,7 @@ class Applier:
         self._arrived = threading.Condition(self._lock)
         self._moved = threading.Condition(self._lock)
         self._applied = replica.positions()
-        self._durable = list(self._applied)
+        self._durable = list(replica.ledger.kept)
         self._synced_at = time.monotonic()
         self._closing = False
         self.failed: TSDBError | None = None
@@ -134,7 +128,10 @@ class Applier:
 
     def remember(self, shard: int, sender: int, sender_seq: int, number: int, own: Own) -> None:
         """A part of a record that is about to be appended."""
-        self._own[shard, sender, sender_seq, number] = own
+        with self._lock:
+            self._own[shard, sender, sender_seq, number] = own
+            if len(self._own) > OWN_MAX:
+                del self._own[next(iter(self._own))]
 
     def offer(self, received: Received) -> None:
         """The next message of a shard's log, or one that was offered before."""
@@ -150,23 +147,99 @@ class Applier:
             self._moved.notify_all()
         self._on_failure(error)
 
+    # --- what is done with it, step by step ----------------------------------------------------
+
+    def step(self) -> None:
+        """Write and apply what waits, or the first of it.
+
+        Raises Unavailable when the disk is full: all of it waits still.
+        """
+        with self._lock:
+            group = list(itertools.islice(self._waiting, GROUP_MESSAGES))
+        self._take(group)
+        with self._lock:
+            for _ in group:
+                self._queued_bytes -= len(self._waiting.popleft().payload)
+
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether a power cut would take away what only the logs of the shards have then."""
+        return self._durable != self._replica.ledger.kept
+
+    def sync(self) -> None:
+        """What was applied is on this node's disk, and may be trimmed elsewhere."""
+        kept = list(self._replica.ledger.kept)
+        self._log.barrier()
+        self._durable, self._synced_at = kept, time.monotonic()
+
+    def _take(self, group: list[Received]) -> None:
+        """Write and apply what is new in a group."""
+        at = {received.shard: self._applied[received.shard] for received in group}
+        times = dict.fromkeys(at, 0)
+        entries: list[Arrived] = []
+        arrivals = Arrivals(self._replica.ledger)
+        for received in group:
+            shard = received.shard
+            if received.seq <= at[shard] or shard in self.stopped:
+                continue
+            try:
+                entries += arrivals.of(received)
+            except CorruptionError as error:
+                self.stop(shard, error)
+                continue
+            at[shard] = received.seq
+            times[shard] = max(times[shard], received.time_ns)
+        for shard in at:
+            entries += arrivals.passed(shard)
+        first_seq = self._written(entries)
+        for number, arrived in enumerate(entries):
+            if at[arrived.shard] >= arrived.seq:
+                self._apply(first_seq + number, arrived, at)
+        with self._lock:
+            for shard, seq in at.items():
+                self._applied[shard] = seq
+                self._replica.ledger.pass_over(shard, seq, times[shard])
+            self._moved.notify_all()
+
+    def _apply(self, entry_seq: int, arrived: Arrived, at: dict[int, int]) -> None:
+        """One part; when it cannot be applied, `at` says that its shard ends before it."""
+        name = (arrived.shard, arrived.sender, arrived.sender_seq, arrived.number)
+        own = self._own.pop(name, None)
+        try:
+            batch = None if own is None else own.batch
+            touched = self._replica.apply_arrived(entry_seq, arrived, batch)
+        except CorruptionError as error:
+            at[arrived.shard] = arrived.seq - 1
+            self.stop(arrived.shard, error)
+            return
+        if own is not None:
+            own.touched = touched
+
+    def _written(self, entries: list[Arrived]) -> int:
+        """Entries in the node's own log; the seq of the first."""
+        if not entries:
+            return 0
+        framed = [(Kind.REPLICATED, encode_arrived(arrived)) for arrived in entries]
+        sync = any(arrived.part.kind in SYNCED_FIRST for arrived in entries)
+        return self._log.append(framed, sync=sync) - len(framed) + 1
+
     # --- the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                unsynced = self._durable != self._applied
-                self._arrived.wait_for(
-                    lambda: self._waiting or self._closing, SYNC_S if unsynced else None
-                )
+                timeout = SYNC_S if self.is_unsynced else None
+                self._arrived.wait_for(lambda: self._waiting or self._closing, timeout)
                 if self._closing:
                     return
-                count = min(len(self._waiting), GROUP_MESSAGES)
-                group = [self._waiting.popleft() for _ in range(count)]
-                self._queued_bytes -= sum(len(each.payload) for each in group)
             try:
-                self._take(group)
-                self._sync()
+                self.step()
+                if self.is_unsynced and time.monotonic() - self._synced_at >= SYNC_S:
+                    self.sync()
+            except Unavailable as error:  # a full disk; or it is closed, and so are we
+                self._on_failure(error)
+                with self._lock:
+                    self._arrived.wait_for(lambda: self._closing, FULL_DISK_S)
             except TSDBError as error:
                 self._fail(error)
                 return
@@ -174,102 +247,6 @@ class Applier:
                 self._on_failure(error)
                 self._fail(StorageFailed(f"internal error: {type(error).__name__}: {error}"))
                 return
-
-    def _take(self, group: list[Received]) -> None:
-        """Write and apply what is new in a group."""
-        at = {received.shard: self._applied[received.shard] for received in group}
-        entries: list[Arrived] = []
-        high: dict[tuple[int, int], int] = {}
-        for received in group:
-            shard = received.shard
-            if received.seq <= at[shard] or shard in self.stopped:
-                continue
-            try:
-                parts = self._parts(received, at[shard], high)
-            except CorruptionError as error:
-                self.stop(shard, error)
-                continue
-            entries += parts
-            at[shard] = received.seq
-        first_seq = self._written(entries)
-        broken: set[int] = set()
-        for number, arrived in enumerate(entries):
-            if arrived.shard in broken:
-                continue
-            own = self._own.pop(
-                (arrived.shard, arrived.sender, arrived.sender_seq, arrived.number), None
-            )
-            try:
-                batch = None if own is None else own.batch
-                touched = self._replica.apply_arrived(first_seq + number, arrived, batch)
-                if own is not None:
-                    own.touched = touched
-            except CorruptionError as error:
-                broken.add(arrived.shard)
-                at[arrived.shard] = arrived.seq - 1
-                self.stop(arrived.shard, error)
-        with self._lock:
-            for shard, seq in at.items():
-                self._applied[shard] = seq
-                self._replica.ledger.pass_over(shard, seq)
-            self._moved.notify_all()
-
-    def _parts(
-        self, received: Received, before: int, high: dict[tuple[int, int], int]
-    ) -> list[Arrived]:
-        """What of a message is to be applied. Raises CorruptionError when it cannot follow."""
-        if received.seq != before + 1:
-            raise CorruptionError(
-                None, 0, f"shard {received.shard}: {received.seq} follows {before} in its log"
-            )
-        record = decode_record(received.payload)
-        if record.shard != received.shard:
-            raise CorruptionError(
-                None, 0, f"a record of shard {record.shard} in the log of {received.shard}"
-            )
-        if any(len(part.payload) > PART_BYTES_MAX for part in record.parts):
-            raise CorruptionError(None, 0, f"a part of more than {PART_BYTES_MAX} bytes")
-        mark = (record.sender, record.shard)
-        done = record.sender_seq <= high.get(mark, 0)
-        if done or self._replica.ledger.is_done(record.sender, record.shard, record.sender_seq):
-            return []
-        if record.parts:
-            high[mark] = record.sender_seq
-        return [
-            Arrived(
-                record.shard,
-                received.seq,
-                received.time_ns,
-                record.sender,
-                record.sender_seq,
-                number,
-                len(record.parts),
-                part,
-            )
-            for number, part in enumerate(record.parts)
-        ]
-
-    def _written(self, entries: list[Arrived]) -> int:
-        """Entries in the node's own log; the seq of the first."""
-        if not entries:
-            return 0
-        framed = [(Kind.REPLICATED, encode_arrived(arrived)) for arrived in entries]
-        while True:
-            try:
-                return self._log.append(framed, sync=False) - len(framed) + 1
-            except Unavailable as error:
-                self._on_failure(error)
-                if self._closing:
-                    raise
-                time.sleep(FULL_DISK_S)
-
-    def _sync(self) -> None:
-        now = time.monotonic()
-        if now - self._synced_at < SYNC_S or self._durable == self._applied:
-            return
-        applied = list(self._applied)
-        self._log.barrier()
-        self._durable, self._synced_at = applied, now
 
     def _fail(self, error: TSDBError) -> None:
         with self._lock:

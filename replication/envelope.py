@@ -5,7 +5,8 @@
 
 Parts of one record are entries of their own, since the engine counts in those; the last one moves
 the position. Its node writes them without a sync of their own: what a power cut takes away, the
-log of the shard still has.
+log of the shard still has. Each names the digest of all records before its own, so that a replay
+sees when one is missing in between.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from tsdb.log.protocol import Kind
 
 __all__ = ["Arrived", "decode_arrived", "encode_arrived"]
 
-_HEAD = struct.Struct("<BBHIIQqQQ")
-"""version, kind, shard, part, parts, seq, time, sender, sender's seq"""
+_HEAD = struct.Struct("<BBHIIQqQQQQ")
+"""version, kind, shard, part, parts, seq, time, sender, sender's seq, digest before, and after"""
 VERSION = 1
 
 
@@ -35,6 +36,8 @@ class Arrived:
     sender_seq: int
     number: int
     parts: int
+    before: int
+    chain: int
     part: Part
 
     @property
@@ -53,6 +56,8 @@ def encode_arrived(arrived: Arrived) -> bytes:
         arrived.time_ns,
         arrived.sender,
         arrived.sender_seq,
+        arrived.before,
+        arrived.chain,
     )
     return head + arrived.part.payload
 
@@ -60,8 +65,9 @@ def encode_arrived(arrived: Arrived) -> bytes:
 def decode_arrived(payload: bytes) -> Arrived:
     if len(payload) < _HEAD.size or payload[0] != VERSION:
         raise CorruptionError(None, 0, f"{len(payload)} bytes are no part of a record")
-    _, kind, shard, number, parts, seq, time_ns, sender, sender_seq = _HEAD.unpack_from(payload)
+    _, kind, shard, number, parts, *places = _HEAD.unpack_from(payload)
     if number >= parts or kind not in Kind.__members__.values():
         raise CorruptionError(None, 0, f"part {number} of {parts}, kind {kind}")
+    seq, time_ns, sender, sender_seq, before, chain = places
     part = Part(Kind(kind), payload[_HEAD.size :])
-    return Arrived(shard, seq, time_ns, sender, sender_seq, number, parts, part)
+    return Arrived(shard, seq, time_ns, sender, sender_seq, number, parts, before, chain, part)

@@ -9,22 +9,23 @@ overtake. When a record is not acked in time nobody knows whether it will be in 
 is answered so, and a client that sends again changes nothing (the same points win).
 
 Series are named by refs of this process. Each record defines those that no acked record of this
-process has defined; after a pause as long as half of what replicas remember, it begins anew
-under another number.
+process has defined; after a pause as long as half of what replicas remember (of a shard), all
+are defined again.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from replication.applier import Applier, Own
+from replication.ledger import EXPIRY_NS
 from replication.record import PART_BYTES_MAX, RECORD_BYTES_MAX, Part, Record
-from replication.senders import EXPIRY_NS
 from tsdb import overlay
 from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U32s
 from tsdb.codec.resolution import Resolution
@@ -83,9 +84,25 @@ class Naming:
     def acked(self, refs: U32s) -> None:
         self._known[refs] = True
 
-    def forget(self) -> None:
-        """The logs know nothing of this process."""
-        self._known[:] = False
+    def forget(self, shards: Sequence[int]) -> None:
+        """The logs of these shards may know nothing of this process any more."""
+        self._known[np.isin(self._shard_of, shards)] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A group that is in the logs of its shards."""
+
+    positions: list[tuple[int, int]]  # of each shard the last one
+    deletes: list[list[Own]]  # of each entry
+
+    def committed(self) -> list[Committed]:
+        token = ",".join(f"{shard}:{seq}" for shard, seq in self.positions)
+        highest = max((seq for _, seq in self.positions), default=0)
+        return [
+            Committed(highest, sum(own.touched for own in deletes), token)
+            for deletes in self.deletes
+        ]
 
 
 class Gateway:
@@ -97,50 +114,56 @@ class Gateway:
         resolution: Resolution,
         append: Append,
         applier: Applier,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._naming = naming
         self._resolution = resolution
         self._append = append
         self._applier = applier
-        self._active_ns = 0
-        self._begin()
+        self._clock_ns = clock_ns
+        self._sender = int.from_bytes(os.urandom(8), "little")
+        self._counts = [0] * naming.shards
+        self._active_ns = [self._clock_ns()] * naming.shards  # of the last record that was acked
         self.acked = [0] * naming.shards  # the last position of each shard that was answered
 
     def commit(self, entries: Sequence[Pending], *, sync: bool) -> list[Committed]:
-        if time.monotonic_ns() - self._active_ns > IDLE_NS_MAX:
-            self._begin()
+        steps, outcomes = self.steps(entries), None
+        while True:
+            try:
+                records = steps.send(outcomes)
+            except StopIteration as ended:
+                done: Appended = ended.value
+                break
+            outcomes = self._append(records)
+        if any(done.deletes):
+            self._applier.wait(done.positions, DELETE_WAIT_S)
+        return done.committed()
+
+    def steps(
+        self, entries: Sequence[Pending]
+    ) -> Generator[list[Record], list[int | TSDBError] | None, Appended]:
+        """What `commit` does, without waiting: yields records to append, is sent what became of
+        them. Raises Unavailable when that of one is not known."""
+        began_ns = self._clock_ns()
+        idle = [s for s, at in enumerate(self._active_ns) if began_ns - at > IDLE_NS_MAX]
+        if idle:
+            self._naming.forget(idle)
         group = _Group(self._naming, self._resolution)
         for entry in entries:
             group.add(entry)
-        positions = self._appended(group)
+        positions: dict[int, int] = {}
+        while group.parts:
+            records = [self._record(shard, group) for shard in sorted(group.parts)]
+            outcomes = yield records
+            assert outcomes is not None
+            positions |= self._acked(records, outcomes, began_ns)
         for refs in group.named:
             self._naming.acked(refs)
-        self._active_ns = time.monotonic_ns()
-        token = ",".join(f"{shard}:{seq}" for shard, seq in positions)
-        highest = max((seq for _, seq in positions), default=0)
-        if any(group.deletes):
-            self._applier.wait(positions, DELETE_WAIT_S)
-        return [
-            Committed(highest, sum(own.touched for own in deletes), token)
-            for deletes in group.deletes
-        ]
+        return Appended(sorted(positions.items()), group.deletes)
 
     def idle(self) -> None:
         """Nothing to do: what is acked is durable."""
-
-    def _begin(self) -> None:
-        """Under a number of its own: a process never goes on counting where another one ended."""
-        self._sender = int.from_bytes(os.urandom(8), "little")
-        self._counts = [0] * self._naming.shards
-        self._naming.forget()
-        self._active_ns = time.monotonic_ns()
-
-    def _appended(self, group: _Group) -> list[tuple[int, int]]:
-        """Positions of the group's records, all of them acked; of a shard the last one."""
-        positions: dict[int, int] = {}
-        while group.parts:
-            positions |= self._acked([self._record(shard, group) for shard in sorted(group.parts)])
-        return sorted(positions.items())
 
     def _record(self, shard: int, group: _Group) -> Record:
         """What one message can take of the parts for a shard."""
@@ -150,14 +173,18 @@ class Gateway:
             self._applier.remember(shard, self._sender, self._counts[shard], number, own)
         return Record(shard, self._sender, self._counts[shard], tuple(part for part, _ in parts))
 
-    def _acked(self, records: list[Record]) -> list[tuple[int, int]]:
+    def _acked(
+        self, records: list[Record], outcomes: Sequence[int | TSDBError], began_ns: int
+    ) -> list[tuple[int, int]]:
         """Positions of records of different shards."""
-        outcomes = self._append(records)
+        if self._clock_ns() - began_ns > IDLE_NS_MAX:  # replicas may have forgotten us
+            outcomes = [Unavailable("this process was paused", code="unknown")] * len(records)
         positions, lost = [], []
         for record, outcome in zip(records, outcomes, strict=True):
             if isinstance(outcome, TSDBError):
                 lost.append((record.shard, outcome))
             else:
+                self._active_ns[record.shard] = began_ns
                 self.acked[record.shard] = max(self.acked[record.shard], outcome)
                 positions.append((record.shard, outcome))
         if lost:

@@ -6,24 +6,31 @@
 A checkpoint names blocks that hold everything up to an entry that was applied a while ago. What
 came after is in the node's own log, or if a power cut took that, in the logs of the shards. So a
 checkpoint must say how far the logs were followed at that entry, not how far they are now.
+
+All here is a function of the records of each log, as far as it was followed: a sender is
+forgotten by the time of the log in which it was silent, never by a clock, never by another log.
 """
 
 from __future__ import annotations
 
 import struct
-from collections import deque
-from dataclasses import dataclass, field
+from collections import ChainMap, deque
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field, replace
 
 from xxhash import xxh3_64_intdigest
 
 from tsdb.errors import CorruptionError
 
-__all__ = ["Ledger", "Place", "Step"]
+__all__ = ["EXPIRY_NS", "Ledger", "Mark", "Place", "Step"]
+
+EXPIRY_NS = 2 * 3600 * 1_000_000_000
+"""A sender that was silent for so long is new; it takes a new number before (gateway.py)."""
 
 _PLACES = struct.Struct("<II")  # shards, high marks
-_PLACE = struct.Struct("<QQqI")  # seq, chain, newest time, incarnation
-_MARK = struct.Struct("<QIQ")  # sender, shard, its seq
-_CHAIN = struct.Struct("<Q")
+_PLACE = struct.Struct("<QQqII")  # seq, chain, newest time, incarnation, parts
+_MARK = struct.Struct("<QIQq")  # sender, shard, its seq, time
+_CHAIN = struct.Struct("<QQ")
 
 
 @dataclass(slots=True)
@@ -34,19 +41,32 @@ class Place:
     chain: int = 0  # digest of all records so far, in order
     newest_ns: int = 0  # time of the log, which never goes back
     incarnation: int = 0
+    parts: int = 0  # that were applied of the record after it
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The last record of a sender in a shard."""
+
+    seq: int
+    time_ns: int  # of the log, when it came
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One record, done with."""
+    """One part of a record, done with."""
 
     entry_seq: int  # of the node's own log
     shard: int
     seq: int
     time_ns: int
     sender: int
-    sender_seq: int
-    chain: int
+    sender_seq: int  # 0: no record, but a position
+    chain: int  # with this record
+    parts: int  # done with of this record; 0: all
+
+
+Marks = MutableMapping[tuple[int, int], Mark]  # of (sender, shard)
 
 
 @dataclass(slots=True)
@@ -55,72 +75,109 @@ class Ledger:
 
     shards: int
     places: list[Place] = field(default_factory=list)
-    high: dict[tuple[int, int], int] = field(default_factory=dict)  # (sender, shard) -> its seq
+    high: Marks = field(default_factory=dict)
+    kept: list[int] = field(default_factory=list)  # positions that the node's own log can tell
     _base: bytes = b""
     _since: deque[Step] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.places = self.places or [Place() for _ in range(self.shards)]
-        self._base = self._packed()
+        self.kept = self.kept or [place.seq for place in self.places]
+        self._base = self._base or self._packed()
 
-    def is_done(self, sender: int, shard: int, sender_seq: int) -> bool:
+    def is_new(self, sender: int, shard: int, time_ns: int) -> bool:
+        """Whether nothing is known of a sender in a shard, or no longer."""
+        mark = self.high.get((sender, shard))
+        newest = max(time_ns, self.places[shard].newest_ns)
+        return mark is None or mark.time_ns < newest - EXPIRY_NS
+
+    def is_done(self, sender: int, shard: int, sender_seq: int, time_ns: int) -> bool:
         """Whether this record, or a later one of its sender, has had its effect."""
-        return sender_seq <= self.high.get((sender, shard), 0)
+        if self.is_new(sender, shard, time_ns):
+            return False
+        return sender_seq <= self.high[sender, shard].seq
 
-    def chained(self, chain: int, data: bytes) -> int:
-        """The digest of what came before, once `data` follows it."""
-        return xxh3_64_intdigest(_CHAIN.pack(chain) + data)
+    def chained(self, chain: int, check: int) -> int:
+        """The digest of what came before, once a record with this checksum follows it."""
+        return xxh3_64_intdigest(_CHAIN.pack(chain, check))
 
     def take(self, step: Step) -> None:
         self._since.append(step)
-        self._move(step)
+        self.move(step)
 
-    def pass_over(self, shard: int, seq: int) -> None:
+    def move(self, step: Step) -> None:
+        """Positions after `step`; no checkpoint will know of it."""
+        place = self.places[step.shard]
+        place.parts = step.parts
+        if step.parts:
+            return
+        place.seq, place.chain = step.seq, step.chain
+        place.newest_ns = max(place.newest_ns, step.time_ns)
+        self.kept[step.shard] = step.seq
+        if step.sender_seq:
+            self.high[step.sender, step.shard] = Mark(step.sender_seq, place.newest_ns)
+
+    def pass_over(self, shard: int, seq: int, time_ns: int) -> None:
         """A record without effect. A replay that comes here again passes over it again."""
-        self.places[shard].seq = seq
+        place = self.places[shard]
+        place.seq, place.newest_ns = seq, max(place.newest_ns, time_ns)
+
+    def ahead(self) -> Ledger:
+        """Another one, to see where steps would lead; this one does not move with it."""
+        high: Marks = ChainMap({}, self.high)
+        places = [replace(place) for place in self.places]
+        return Ledger(self.shards, places, high, list(self.kept), self._base)
 
     def state(self, entry_seq: int) -> bytes:
         """Positions as of an entry of the node's own log; earlier ones cannot be told any more."""
-        now, self.places, self.high = (self.places, self.high), *_unpacked(self._base)
+        then = Ledger(self.shards, *_unpacked(self._base))
         while self._since and self._since[0].entry_seq <= entry_seq:
-            self._move(self._since.popleft())
-        self._base = self._packed()
-        self.places, self.high = now
+            then.move(self._since.popleft())
+        then.forget()
+        self.forget()
+        self._base = then._packed()
         return self._base
 
-    def forget(self, senders: set[int]) -> None:
-        self.high = {key: seq for key, seq in self.high.items() if key[0] not in senders}
+    def forget(self) -> None:
+        """Drop senders that are new again: who asks for them hears the same."""
+        gone = [key for key in self.high if self.is_new(*key, 0)]
+        for key in gone:
+            del self.high[key]
+
+    def senders(self) -> set[int]:
+        """Numbers that a replay from the last checkpoint, or what comes now, may build upon."""
+        _, high = _unpacked(self._base)
+        return {sender for sender, _ in (*high, *self.high)}
 
     @classmethod
     def restored(cls, data: bytes) -> Ledger:
-        """Inverse of `state`."""
+        """Inverse of `state`. Raises CorruptionError for other bytes."""
         places, high = _unpacked(data)
         return cls(len(places), places, high)
 
-    def _move(self, step: Step) -> None:
-        place = self.places[step.shard]
-        place.seq, place.chain = step.seq, step.chain
-        place.newest_ns = max(place.newest_ns, step.time_ns)
-        self.high[step.sender, step.shard] = step.sender_seq
-
     def _packed(self) -> bytes:
-        places = [_PLACE.pack(p.seq, p.chain, p.newest_ns, p.incarnation) for p in self.places]
-        marks = [_MARK.pack(sender, shard, seq) for (sender, shard), seq in self.high.items()]
+        places = [
+            _PLACE.pack(p.seq, p.chain, p.newest_ns, p.incarnation, p.parts) for p in self.places
+        ]
+        marks = [
+            _MARK.pack(sender, shard, mark.seq, mark.time_ns)
+            for (sender, shard), mark in self.high.items()
+        ]
         return _PLACES.pack(len(places), len(marks)) + b"".join(places + marks)
 
 
-def _unpacked(data: bytes) -> tuple[list[Place], dict[tuple[int, int], int]]:
+def _unpacked(data: bytes) -> tuple[list[Place], Marks]:
+    if len(data) < _PLACES.size:
+        raise CorruptionError(None, 0, "positions in the logs are cut off")
     shards, marks = _PLACES.unpack_from(data)
-    if len(data) != _PLACES.size + shards * _PLACE.size + marks * _MARK.size:
+    if not shards or len(data) != _PLACES.size + shards * _PLACE.size + marks * _MARK.size:
         raise CorruptionError(None, 0, "positions in the logs are cut off")
     at = _PLACES.size
-    places = []
-    for number in range(shards):
-        seq, chain, newest_ns, incarnation = _PLACE.unpack_from(data, at + number * _PLACE.size)
-        places.append(Place(seq, chain, newest_ns, incarnation))
-    at += shards * _PLACE.size
-    high = {}
-    for number in range(marks):
-        sender, shard, seq = _MARK.unpack_from(data, at + number * _MARK.size)
-        high[sender, shard] = seq
+    end = at + shards * _PLACE.size
+    places = [Place(*fields) for fields in _PLACE.iter_unpack(data[at:end])]
+    high: Marks = {}
+    for sender, shard, seq, time_ns in _MARK.iter_unpack(data[end:]):
+        if shard >= shards:
+            raise CorruptionError(None, 0, f"a sender's mark in shard {shard} of {shards}")
+        high[sender, shard] = Mark(seq, time_ns)
     return places, high

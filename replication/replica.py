@@ -1,6 +1,6 @@
 """A node's copy of its shards: the machine that follows their logs.
 
-    in   parts of records, in the order of each log (`apply`, `apply_arrived`)
+    in   parts of records, in the order of each log (`apply_arrived`; `apply` at a replay)
     out  points in the node's engine, positions, digests
 
 It reads no clock, no random, no local setting: whoever applies the same records has the same
@@ -15,11 +15,12 @@ import threading
 
 import numpy as np
 
+from replication.arrivals import step_of
 from replication.envelope import Arrived, decode_arrived
-from replication.ledger import Ledger, Step
+from replication.ledger import Ledger
 from replication.senders import Senders
 from tsdb.batch import Batch, SeriesDefinitions
-from tsdb.engine.engine import Engine
+from tsdb.engine.engine import Engine, definitions_only
 from tsdb.errors import CorruptionError, TSDBError
 from tsdb.log.annotations import decode_exemplars, decode_metadata
 from tsdb.log.control import decode_control, decode_delete
@@ -42,7 +43,6 @@ class Replica:
             self.ledger, self._senders = Ledger(shards), Senders()
         else:
             self.ledger, self._senders = _restored(state)
-        self._chains = [place.chain for place in self.ledger.places]  # of a record under way, too
         if len(self.ledger.places) != shards:
             raise CorruptionError(
                 None,
@@ -53,12 +53,21 @@ class Replica:
     def apply(self, entry: Entry) -> None:
         """An entry of the node's own log, when that is replayed."""
         arrived = decode_arrived(entry.payload)
-        if arrived.shard in self.stopped:
+        if arrived.shard in self.stopped or not self._follows(arrived):
             return
         try:
             self.apply_arrived(entry.seq, arrived)
         except CorruptionError as error:  # the other shards are sound
             self.stopped[arrived.shard] = error
+
+    def _follows(self, arrived: Arrived) -> bool:
+        """Whether nothing is missing before it; else the log of the shard is read from there."""
+        if arrived.shard >= len(self.ledger.places):
+            return False
+        place = self.ledger.places[arrived.shard]
+        if arrived.before != place.chain or arrived.seq <= place.seq:
+            return False
+        return arrived.number in (0, place.parts)
 
     def apply_arrived(self, entry_seq: int, arrived: Arrived, own: Batch | None = None) -> int:
         """A part, under the entry it has in the node's own log; the series a delete touched.
@@ -66,11 +75,17 @@ class Replica:
         `own` is what the part says, if this node has it decoded still. Raises CorruptionError
         when it cannot be what the log of the shard holds.
         """
+        with self.lock:  # a checkpoint has it whole or not at all
+            touched = self._apply(entry_seq, arrived, own)
+            self.ledger.take(step_of(entry_seq, arrived))
+        return touched
+
+    def _apply(self, entry_seq: int, arrived: Arrived, own: Batch | None) -> int:
         kind, payload = arrived.part.kind, arrived.part.payload
         touched = 0
         if kind == Kind.POINTS:
-            batch = decode_points(payload) if own is None else own
-            self._engine.apply_batch(entry_seq, self._ours(arrived.sender, batch))
+            batch = self._ours(arrived, decode_points(payload) if own is None else own)
+            self._engine.apply_batch(entry_seq, batch)
         elif kind == Kind.TOMBSTONE:
             touched = self._engine.apply_delete(entry_seq, decode_delete(payload))
         elif kind == Kind.CONTROL:
@@ -79,47 +94,28 @@ class Replica:
             self._engine.apply_metadata(entry_seq, decode_metadata(payload))
         elif kind == Kind.EXEMPLARS:
             self._engine.apply_exemplars(entry_seq, decode_exemplars(payload))
-        else:
+        elif kind != Kind.MARK:  # which is a position and nothing else
             raise CorruptionError(None, 0, f"a record with a part of kind {kind.name}")
-        with self.lock:
-            self._move(entry_seq, arrived)
         return touched
 
-    def _ours(self, number: int, batch: Batch) -> Batch:
+    def _ours(self, arrived: Arrived, batch: Batch) -> Batch:
         """The same points under this node's refs; series it has not seen begin here."""
-        sender, theirs = self._senders.of(number), batch.definitions
+        number, theirs = arrived.sender, batch.definitions
         new = SeriesDefinitions.none()
+        if self.ledger.is_new(number, arrived.shard, arrived.time_ns):
+            batch = _self_contained(batch)
+        sender = self._senders.of(number)
         if theirs.count:
             data = np.frombuffer(theirs.keys, np.uint8)
             refs, new = self._engine.registry.assign_many(data, theirs.offsets)
             sender.define(theirs.refs, refs)
         return Batch(sender.ours(batch.refs), batch.columns, new)
 
-    def _move(self, entry_seq: int, arrived: Arrived) -> None:
-        ledger, shard = self.ledger, arrived.shard
-        before = self._chains[shard] if arrived.number else ledger.places[shard].chain
-        chain = self._chains[shard] = ledger.chained(before, arrived.part.payload)
-        if not arrived.is_last:
-            return
-        sender = self._senders.of(arrived.sender)
-        sender.newest_ns = max(sender.newest_ns, arrived.time_ns)
-        ledger.take(
-            Step(
-                entry_seq,
-                shard,
-                arrived.seq,
-                arrived.time_ns,
-                arrived.sender,
-                arrived.sender_seq,
-                chain,
-            )
-        )
-
     def state(self, seq: int) -> bytes:
         with self.lock:
-            newest = max(place.newest_ns for place in self.ledger.places)
-            self.ledger.forget(self._senders.expire(newest))
-            ledger, senders = self.ledger.state(seq), self._senders.state()
+            ledger = self.ledger.state(seq)
+            self._senders.retain(self.ledger.senders())
+            senders = self._senders.state()
         return _SIZES.pack(len(ledger), len(senders)) + ledger + senders
 
     def positions(self) -> list[int]:
@@ -132,7 +128,20 @@ class Replica:
             return [(place.seq, place.chain) for place in self.ledger.places]
 
 
+def _self_contained(batch: Batch) -> Batch:
+    """The batch, or nothing of it when it builds upon records of a sender that was forgotten.
+
+    Some nodes may know those still. All must do the same: who was silent for so long was paused
+    in the middle of an append, and answers nobody any more (replication/gateway.py).
+    """
+    if np.isin(batch.refs, batch.definitions.refs).all():
+        return batch
+    return definitions_only(batch.definitions)
+
+
 def _restored(state: bytes) -> tuple[Ledger, Senders]:
+    if len(state) < _SIZES.size:
+        raise CorruptionError(None, 0, "state of the replica is cut off")
     ledger_bytes, senders_bytes = _SIZES.unpack_from(state)
     at = _SIZES.size + ledger_bytes
     if len(state) != at + senders_bytes:

@@ -5,14 +5,14 @@
 
 A sender defines a series in the first record that names it, and again in every one until one of
 them was acked. So whoever applies a log in order knows what each ref means. Refs of one sender lie
-in one array, whatever their shards. A sender that was silent for EXPIRY_NS of the logs' time is
-forgotten; it takes a new number before that (replication/gateway.py).
+in one array, whatever their shards. A sender that was silent for long is forgotten: the ledger
+says who.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
@@ -20,11 +20,10 @@ from tsdb.batch import U32s
 from tsdb.errors import CorruptionError
 from tsdb.index.registry import NO_REF
 
-__all__ = ["EXPIRY_NS", "Sender", "Senders"]
+__all__ = ["Sender", "Senders"]
 
-EXPIRY_NS = 2 * 3600 * 1_000_000_000
 _COUNT = struct.Struct("<I")
-_SENDER = struct.Struct("<QqI")  # number, newest time, refs
+_SENDER = struct.Struct("<QI")  # number, refs
 
 
 class Sender:
@@ -32,7 +31,6 @@ class Sender:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.newest_ns = 0
         self._refs: U32s = np.empty(0, np.uint32)
 
     def define(self, theirs: U32s, ours: U32s) -> None:
@@ -57,7 +55,7 @@ class Sender:
     def state(self) -> bytes:
         known = np.flatnonzero(self._refs != NO_REF)
         refs = self._refs[: int(known[-1]) + 1 if known.size else 0]
-        return _SENDER.pack(self.number, self.newest_ns, refs.size) + refs.tobytes()
+        return _SENDER.pack(self.number, refs.size) + refs.tobytes()
 
 
 class Senders:
@@ -78,28 +76,29 @@ class Senders:
     def __len__(self) -> int:
         return len(self._senders)
 
-    def expire(self, newest_ns: int) -> set[int]:
-        """Forget those that were silent for long; their numbers."""
-        gone = {s.number for s in self if s.newest_ns < newest_ns - EXPIRY_NS}
-        for number in gone:
-            del self._senders[number]
-        return gone
+    def retain(self, numbers: Collection[int]) -> None:
+        """Forget all others."""
+        self._senders = {s.number: s for s in self if s.number in numbers}
 
     def state(self) -> bytes:
         return _COUNT.pack(len(self)) + b"".join(sender.state() for sender in self)
 
     @classmethod
     def restored(cls, data: bytes) -> Senders:
-        """Inverse of `state`. Its bytes are checked by who stored them."""
+        """Inverse of `state`. Raises CorruptionError for other bytes."""
         known, at = [], _COUNT.size
-        for _ in range(_COUNT.unpack_from(data)[0]):
-            number, newest_ns, count = _SENDER.unpack_from(data, at)
-            at += _SENDER.size
-            sender = Sender(number)
-            sender.newest_ns = newest_ns
-            sender.define(*_known(np.frombuffer(data, np.uint32, count, at)))
-            known.append(sender)
-            at += 4 * count
+        try:
+            for _ in range(_COUNT.unpack_from(data)[0]):
+                number, count = _SENDER.unpack_from(data, at)
+                at += _SENDER.size
+                sender = Sender(number)
+                sender.define(*_known(np.frombuffer(data[at : at + 4 * count], "<u4", count)))
+                known.append(sender)
+                at += 4 * count
+        except (struct.error, ValueError) as error:
+            raise CorruptionError(None, at, f"refs of senders: {error}") from error
+        if at != len(data):
+            raise CorruptionError(None, at, "bytes left over behind the refs of senders")
         return cls(known)
 
 
