@@ -53,7 +53,9 @@ class Pipeline:
         gate: Gate,
         *,
         on_failure: Callable[[BaseException], None],
+        group_bytes: int = GROUP_BYTES,
     ) -> None:
+        self._group_bytes = group_bytes
         self._to_log = commit
         self._engine = engine
         self._gate = gate
@@ -192,7 +194,7 @@ class Pipeline:
     def _take(self) -> list[Request]:
         taken: list[Request] = []
         size = 0
-        while self._waiting and (not taken or size < GROUP_BYTES):
+        while self._waiting and (not taken or size < self._group_bytes):
             taken.append(self._waiting.popleft())
             size += taken[-1].size_bytes
         return taken

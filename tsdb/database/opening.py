@@ -26,7 +26,7 @@ from tsdb.block.reader import Block
 from tsdb.codec.resolution import Resolution
 from tsdb.commit.commit import Commit, LocalCommit
 from tsdb.commit.gate import Gate
-from tsdb.commit.pipeline import Pipeline
+from tsdb.commit.pipeline import GROUP_BYTES, Pipeline
 from tsdb.database.database import Database, Parts
 from tsdb.database.upkeep import Upkeep
 from tsdb.engine.annotations import Annotations, read_annotations
@@ -56,6 +56,7 @@ class Replicated:
     companion: Callable[[Engine, bytes | None], Companion]
     commit: Callable[[Parts], Commit]
     naming: Registry
+    group_bytes: int = 8 * GROUP_BYTES  # a round to a majority takes longer than a sync here
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +291,10 @@ def _running(path: Path, parts: Parts, options: Options) -> Database:
         commit: Commit = LocalCommit(parts.log, parts.engine)
     else:
         commit = options.replicated.commit(parts)
-    parts.pipeline = Pipeline(commit, parts.engine, gate, on_failure=failed)
+    group_bytes = options.replicated.group_bytes if options.replicated else GROUP_BYTES
+    parts.pipeline = Pipeline(
+        commit, parts.engine, gate, on_failure=failed, group_bytes=group_bytes
+    )
     database = Database(path, parts, now_ticks)
     retention_ticks = None if options.retention_s is None else options.retention_s * ticks_per_s
     parts.upkeep = Upkeep(
