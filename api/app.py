@@ -52,6 +52,7 @@ from api.routes import (
     remote_read,
     remote_write,
     rules,
+    search,
     series,
     targets,
 )
@@ -220,6 +221,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         promql_text,
         correlate,
         series,
+        search,
         federate,
         remote_read,
         prometheus_status,

@@ -196,6 +196,12 @@ FORM_BYTES_MAX = 256 * KIB
 """A form with a query of QUERY_BYTES_MAX in it, however it is escaped."""
 INFLUXQL_POINTS_MAX = 1_000_000
 """Points one InfluxQL SELECT may read: its rows are Python objects, about 300 B a point."""
+SEARCH_TERMS_MAX = 32
+"""Terms of one search for names."""
+SEARCH_TERM_CHARACTERS_MAX = 128
+"""Nobody types more into a search field; comparing takes the product of two lengths."""
+SEARCH_S_MAX = 5
+"""How long a search may compare names: some five million short ones."""
 SELECTOR_BYTES_MAX = 16 * KIB
 """Text of one selector. A dashboard variable with hundreds of values (`a|b|c...`) still fits."""
 MATCHERS_PER_SELECTOR_MAX = 32

@@ -50,6 +50,9 @@ EXACT: dict[tuple[str, bytes], int] = {
     ("POST", b"/api/v1/series"): READ,
     ("POST", b"/api/v1/labels"): READ,
     ("POST", b"/api/v1/read"): READ,
+    ("POST", b"/api/v1/search/metric_names"): READ,
+    ("POST", b"/api/v1/search/label_names"): READ,
+    ("POST", b"/api/v1/search/label_values"): READ,
 }
 
 

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from tsdb.index.matchers import Matcher
     from tsdb.index.reader import Reader
 
-__all__ = ["declare", "matcher_sets", "ticks_of", "unescaped"]
+__all__ = [
+    "declare",
+    "found_series",
+    "matcher_sets",
+    "ticks_between",
+    "ticks_of",
+    "unescaped",
+]
 
 _CODE = re.compile(r"_([0-9a-fA-F]{1,6})_|__|_")
 
@@ -45,7 +52,7 @@ def series(database: Database, *, form: Form) -> Iterator[bytes]:
     if not sets:
         raise InvalidInput("no match[] parameter provided")
     limit = form.limit()
-    index, refs = _found(database, sets, *ticks_of(database, form))
+    index, refs = found_series(database, sets, *ticks_of(database, form))
     refs = refs[index.text_order(refs)]
     text, _ = index.written(refs[: limit or None], _label, b",{", b"}")
     return _enveloped(b"[%b]" % text[1:].tobytes(), cut=0 < limit < refs.size)
@@ -72,7 +79,7 @@ def _listed(
     if not sets and _covers(database, start, end):
         found = read(database.parts.engine.registry.reader(), None)
     else:
-        found = read(*_found(database, sets or [()], start, end))
+        found = read(*found_series(database, sets or [()], start, end))
     return _enveloped(orjson.dumps(found[: limit or None]), cut=0 < limit < len(found))
 
 
@@ -104,7 +111,11 @@ def matcher_sets(selectors: Sequence[str]) -> list[tuple[Matcher, ...]]:
 
 def ticks_of(database: Database, form: Form) -> tuple[int, int]:
     """The range in ticks of the database, within int64; open where nothing is said."""
-    start, end = form.time("start", MOMENT_MIN), form.time("end", MOMENT_MAX)
+    return ticks_between(database, form.time("start", MOMENT_MIN), form.time("end", MOMENT_MAX))
+
+
+def ticks_between(database: Database, start: int, end: int) -> tuple[int, int]:
+    """From a moment in ms to another."""
     per_s = database.resolution.ticks_per_s
     first, last = -(-start * per_s // 1000), ((end + 1) * per_s - 1) // 1000
     return max(first, -(2**63)), min(last, 2**63 - 1)
@@ -120,7 +131,7 @@ def _covers(database: Database, start: int, end: int) -> bool:
     return all(start <= low and high <= end for low, high in spans)
 
 
-def _found(
+def found_series(
     database: Database, sets: Sequence[tuple[Matcher, ...]], start: int, end: int
 ) -> tuple[Reader, U32s]:
     """Series that one of the sets finds in the range, ascending."""
