@@ -63,9 +63,9 @@ class ClusterDatabase(Database):
             try:
                 self.wait_for_all()
             except Unavailable as error:
+                if error.code == "closed":
+                    return
                 self._joined = Unavailable(f"the node is joining: {error}", code="starting")
-            except RuntimeError:  # the loop is closed: so is the node
-                return
             else:
                 self._joined = None
                 return

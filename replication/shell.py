@@ -11,6 +11,7 @@ next stops its shard, which the applier then says.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -48,7 +49,9 @@ class Shell:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="logs", daemon=True)
         self._logs: Logs | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._lock = threading.Lock()
+        self._closing = False
         self._number = int.from_bytes(os.urandom(8), "little")
         self._barriers = 0
 
@@ -63,14 +66,30 @@ class Shell:
     def close(self) -> None:
         if not self._thread.is_alive():
             return
-        self.run(self._leave())
+        with self._lock:
+            self._closing = True
+        asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def run(self, step: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
-        """The outcome of a coroutine on the loop; the caller waits."""
-        return asyncio.run_coroutine_threadsafe(step, self._loop).result(timeout_s)
+        """The outcome of a coroutine on the loop; the caller waits. Raises Unavailable "closed"."""
+        with self._lock:
+            if self._closing:
+                step.close()
+                raise Unavailable("the node is closed", code="closed")
+            asked = asyncio.run_coroutine_threadsafe(self._tracked(step), self._loop)
+        try:
+            return asked.result(timeout_s)
+        except (asyncio.CancelledError, concurrent.futures.CancelledError):
+            raise Unavailable("the node is closed", code="closed") from None
+
+    async def _tracked(self, step: Coroutine[Any, Any, T]) -> T:
+        task = self._loop.create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await task
 
     @property
     def logs(self) -> Logs:
