@@ -53,7 +53,7 @@ class Child:
         place: ServerPlace,
         binary: Path,
         *,
-        users: list[dict[str, str]] | None = None,
+        nkey: str | None = None,
         started: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.place = place
@@ -61,7 +61,7 @@ class Child:
         self.restarts = 0
         self.url = ""
         self._binary = binary
-        self._users = users or []
+        self._nkey = nkey
         self._started = started
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = asyncio.Event()
@@ -123,7 +123,7 @@ class Child:
         path = place.directory / "nats.conf"
         path.unlink(missing_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(render(place, self.passwords, self._users))
+            file.write(render(place, self.passwords, self._nkey))
         with (place.directory / "nats.err").open("wb") as errors:
             self._process = subprocess.Popen(
                 [self._binary, "-c", path],

@@ -70,8 +70,9 @@ class ServerPlace:
         )
 
 
-def render(place: ServerPlace, passwords: Passwords, users: list[dict[str, str]]) -> str:
-    """`users` come beside the one with the password, known by their nkeys."""
+def render(place: ServerPlace, passwords: Passwords, nkey: str | None = None) -> str:
+    """With an nkey, the node is known by that and by no password."""
+    user = {"nkey": nkey} if nkey else {"user": ACCOUNT, "password": passwords.account}
     told: dict[str, Any] = {
         "server_name": place.node,
         "listen": "127.0.0.1:-1",
@@ -88,10 +89,7 @@ def render(place: ServerPlace, passwords: Passwords, users: list[dict[str, str]]
             "max_file_store": _STORE_BYTES_MAX,
         },
         "accounts": {
-            ACCOUNT: {
-                "jetstream": "enabled",
-                "users": [{"user": ACCOUNT, "password": passwords.account}, *users],
-            },
+            ACCOUNT: {"jetstream": "enabled", "users": [user]},
             SYSTEM: {"users": [{"user": SYSTEM, "password": passwords.system}]},
         },
         "system_account": SYSTEM,

@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from nats.aio.client import Client
-from nats.errors import ConnectionClosedError, NoServersError
+from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
 from replication.nats.binary import find
 from replication.nats.child import Child
 from replication.nats.config import ACCOUNT, SYSTEM, ServerPlace
 from replication.nats.delivery import Delivery
+from replication.nats.identity import public_key
 from replication.nats.jetstream import LOG_BYTES_MAX, ShardStream, stream_config
 from replication.nats.kv import Keys
 from replication.nats.publishing import Publisher
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 _ASK_S = 15.0
 _TRY_S, _TRY_S_MAX, _AGAIN_S = 0.25, 5.0, 0.05
-_READY_S = 60.0
+_READY_S, _CONNECT_S = 60.0, 5.0
 _RECONNECT_S = 0.05
 
 
@@ -53,6 +54,7 @@ class Nats:
         self.client = Client()
         self.publisher = Publisher(self.client)
         self._system: Client | None = None
+        self._connected: list[Client] = []
         self._deliveries: set[Delivery] = set()
 
     @classmethod
@@ -94,13 +96,17 @@ class Nats:
         return name.startswith(f"{self.settings.cluster}_log_")
 
     async def create_log(
-        self, shard: int, incarnation: int, *, bytes_max: int = LOG_BYTES_MAX
+        self,
+        shard: int,
+        incarnation: int,
+        *,
+        bytes_max: int = LOG_BYTES_MAX,
+        replicas: int | None = None,
     ) -> ShardStream:
-        """Make the stream; no error if it is there and the same."""
+        """Make the stream; no error if it is there and the same. `replicas` as the settings say."""
         made = self.log(shard, incarnation)
-        config = stream_config(
-            made.name, made.subject, replicas=self.settings.replicas, bytes_max=bytes_max
-        )
+        copies = replicas or self.settings.replicas
+        config = stream_config(made.name, made.subject, replicas=copies, bytes_max=bytes_max)
         await self.ask(f"STREAM.CREATE.{made.name}", config)
         return made
 
@@ -120,9 +126,8 @@ class Nats:
     async def close(self) -> None:
         for delivery in list(self._deliveries):
             delivery.end()
-        for client in (self._system, self.client):
-            if client is not None and not client.is_closed:
-                await client.close()
+        for client in self._connected:
+            await client.close()
         if self.child is not None:
             await self.child.stop()
 
@@ -165,6 +170,7 @@ class Nats:
             raise InvalidInput("an operator's own nats-server is asked by the operator's own tools")
         if self._system is None or self._system.is_closed:
             client = Client()
+            self._connected.append(client)
             await client.connect(
                 self.child.url,
                 user=SYSTEM,
@@ -191,27 +197,33 @@ class Nats:
         return f"{cluster}_log_{shard}_{incarnation}", f"{cluster}.log.{shard}.{incarnation}"
 
     async def _start(self, directory: Path) -> None:
-        settings = self.settings
-        self.child = Child(
-            ServerPlace.of(settings, directory), find(settings.nats.binary), started=self._moved
-        )
+        settings, seed = self.settings, self.settings.nats.seed
+        place, binary = ServerPlace.of(settings, directory), find(settings.nats.binary)
+        nkey = public_key(seed) if seed else None
+        self.child = Child(place, binary, nkey=nkey, started=self._moved)
         await self.child.start()
         told = {"user": ACCOUNT, "password": self.child.passwords.account}
-        await self._connect([self.child.url], told)
+        await self._connect([self.child.url], {"nkeys_seed": str(seed)} if seed else told)
 
     async def _connect(self, urls: list[str], credentials: dict[str, Any]) -> None:
+        self._connected.append(self.client)
         try:
-            await self.client.connect(
-                urls,
-                name=f"silverback {self.settings.node}",
-                error_cb=_say,
-                disconnected_cb=self._disconnected,
-                pending_size=-1,  # nothing waits for a server that may never come
-                **credentials,
-                **_FOREVER,
-            )
-        except NoServersError as error:
-            raise Unavailable(f"no nats-server at {', '.join(urls)}", code="starting") from error
+            async with asyncio.timeout(_CONNECT_S):
+                await self.client.connect(
+                    urls,
+                    name=f"silverback {self.settings.node}",
+                    error_cb=_say,
+                    disconnected_cb=self._disconnected,
+                    pending_size=-1,  # nothing waits for a server that may never come
+                    **credentials,
+                    **_FOREVER,
+                )
+        except (TimeoutError, NatsError) as error:
+            raise Unavailable(
+                f"no nats-server lets this node in at {', '.join(urls)}: "
+                f"{self.client.last_error or error}",
+                code="starting",
+            ) from error
 
     def _credentials(self) -> dict[str, Any]:
         nats = self.settings.nats
@@ -222,6 +234,7 @@ class Nats:
                 context.load_cert_chain(nats.certificate, nats.key)
             told["tls"] = context
         if nats.seed is not None:
+            public_key(nats.seed)
             told["nkeys_seed"] = str(nats.seed)
         return told
 

@@ -110,3 +110,8 @@ def own_servers(tmp_path: Path) -> Iterator[Servers]:
     made = Servers(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture
+def make_settings():
+    return settings_of
