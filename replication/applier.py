@@ -55,6 +55,7 @@ class Applier:
         self._replica = replica
         self._on_failure = on_failure
         self.stopped = replica.stopped
+        self.on_stop: Callable[[int, TSDBError], None] = _nothing
         self._own: dict[tuple[int, int, int, int], Own] = {}
         self._waiting: deque[Received] = deque()
         self._queued_bytes = 0
@@ -146,6 +147,7 @@ class Applier:
             self.stopped[shard] = error
             self._moved.notify_all()
         self._on_failure(error)
+        self.on_stop(shard, error)
 
     # --- what is done with it, step by step ----------------------------------------------------
 
@@ -253,3 +255,7 @@ class Applier:
             self.failed = error
             self._moved.notify_all()
         self._on_failure(error)
+
+
+def _nothing(shard: int, error: TSDBError) -> None:
+    """Nobody wants to know."""

@@ -51,6 +51,7 @@ class ClusterDatabase(Database):
 
     def check_joined(self) -> None:
         """Raises Unavailable while this node has not come up to what was acked when it began."""
+        self._check_whole()
         if self._joined is not None:
             raise self._joined
 
@@ -94,7 +95,16 @@ class ClusterDatabase(Database):
     def _wait_for_own(self) -> None:
         if getattr(self._reads, "stale", False):
             return
+        self._check_whole()
         self.applier.wait(list(enumerate(self.gateway.acked)), READ_WAIT_S)
+
+    def _check_whole(self) -> None:
+        for shard, why in self.applier.stopped.items():
+            raise Unavailable(
+                f"shard {shard} has stopped on this node ({why}): ask another node, and start "
+                "this one again: it will copy the data of another",
+                code="damaged",
+            )
 
     def _open_engine(self) -> Engine:
         self._wait_for_own()

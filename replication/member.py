@@ -10,22 +10,28 @@ It has joined once a barrier in every log came back and all before it was applie
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from replication.announcing import Announcer
+from replication.applier import Applier
 from replication.database import ClusterDatabase
 from replication.nats.connection import Nats
 from replication.node import open_node
+from replication.rebuild import ensure_data, mark
 from replication.settings import ClusterSettings
 from replication.stream import ShardLog
 from tsdb.errors import TSDBError
+from tsdb.vfs import OsFiles
 
 __all__ = ["open_member"]
 
 LOG_FOLDER = "nats"  # in the data directory: what the log's server keeps
 INCARNATION = 1
 AGAIN_S = 0.25
+LOG = logging.getLogger(__name__)
 
 
 def open_member(
@@ -41,10 +47,24 @@ def open_member(
     started here.
     """
 
+    files = OsFiles()
+    ensure_data(files, path, settings, LOG.info)
+
     async def connect() -> _Logs:
         return await _Logs.open(settings, path / LOG_FOLDER)
 
-    return open_node(path, connect, shards=settings.shards, on_failure=on_failure, **options)
+    database = open_node(path, connect, shards=settings.shards, on_failure=on_failure, **options)
+
+    def stopped(shard: int, why: TSDBError) -> None:
+        mark(files, path, f"shard {shard}: {why}")
+
+    database.applier.on_stop = stopped
+    for shard, why in list(database.applier.stopped.items()):
+        stopped(shard, why)
+    logs = database.shell.logs
+    assert isinstance(logs, _Logs)
+    database.shell.run(logs.announce(database.applier, on_failure))
+    return database
 
 
 class _Logs:
@@ -53,7 +73,7 @@ class _Logs:
     def __init__(self, nats: Nats, shards: int) -> None:
         self._nats = nats
         self._logs = [nats.log(shard, INCARNATION) for shard in range(shards)]
-        self._making = asyncio.create_task(self._make())
+        self._tasks = [asyncio.create_task(self._make())]
 
     @classmethod
     async def open(cls, settings: ClusterSettings, directory: Path) -> _Logs:
@@ -63,9 +83,15 @@ class _Logs:
         return self._logs[shard]
 
     async def close(self) -> None:
-        self._making.cancel()
-        await asyncio.gather(self._making, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._nats.close()
+
+    async def announce(self, applier: Applier, on_failure: Callable[[BaseException], None]) -> None:
+        """From now on, tell the others where this node is, and trim the logs that it leads."""
+        announcer = Announcer(self._nats, self, applier, on_failure=on_failure)
+        self._tasks.append(asyncio.create_task(announcer.run()))
 
     async def _make(self) -> None:
         missing = list(range(len(self._logs)))

@@ -2,6 +2,7 @@
 
 GET /api/v1/cluster        nodes, shards, leaders, positions, digests; asks all nodes
 GET /api/v1/cluster/node   this node's copies alone
+GET /api/v1/cluster/snapshot   its data, for a node that has none or has lost it
 
 404 on a server that is no node of a cluster.
 """
@@ -9,7 +10,9 @@ GET /api/v1/cluster/node   this node's copies alone
 from __future__ import annotations
 
 import http.client
+import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,11 +24,15 @@ from api.errors import NotFound
 from api.exchange import Answer
 from api.node import Node
 from api.routes import cluster_examples as examples
+from api.routes.admin import SNAPSHOTS
 from api.work import Work
+from replication.archive import packed
 from replication.database import ClusterDatabase
 from replication.settings import ClusterSettings, Peer
 from replication.status import Seen, document, leaders, view
 from tsdb.database.database import Database
+from tsdb.database.opening import ensure_folder
+from tsdb.vfs import OsFiles, remove_tree
 
 __all__ = ["declare"]
 
@@ -97,6 +104,27 @@ def declare(app: FastAPI, node: Node) -> None:
 
         known = _settings(settings)
         return Work(node, work, node.admin)
+
+    @app.get("/api/v1/cluster/snapshot", **examples.SNAPSHOT)
+    async def data() -> Response:
+        _settings(settings)
+        node.door.check_admin()
+        return Work(node, _packed, node.admin)
+
+
+def _packed(database: Database) -> Answer:
+    """A snapshot as a tar file; it is removed behind the last piece."""
+    files, folder = OsFiles(), database.path / SNAPSHOTS
+    ensure_folder(files, folder)
+    place = database.snapshot(folder / f"leaving-{os.urandom(8).hex()}")
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield from packed(files, place)
+        finally:
+            remove_tree(files, place)
+
+    return Answer(b"", media=b"application/x-tar", rest=pieces())
 
 
 def _settings(settings: ClusterSettings | None) -> ClusterSettings:

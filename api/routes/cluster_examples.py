@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.routes.responses import Json, data_answer, refusals
 
-__all__ = ["CLUSTER", "NODE"]
+__all__ = ["CLUSTER", "NODE", "SNAPSHOT"]
 
 COPY: Json = {
     "node": "node-1",
@@ -68,5 +68,21 @@ NODE: Json = {
             {"type": "object", "required": ["node", "shards"]},
         ),
         **refusals(404, 503),
+    },
+}
+SNAPSHOT: Json = {
+    "tags": ["admin"],
+    "summary": "This node's data, as a tar file",
+    "description": (
+        "What a node copies that has no data or has lost it. The answer is a stream without a "
+        "length; one that is cut off ends without the two empty blocks of a tar file."
+    ),
+    "operation_id": "cluster_snapshot",
+    "responses": {
+        200: {
+            "description": "A data directory, as of now.",
+            "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **refusals(403, 404, 503),
     },
 }

@@ -147,7 +147,11 @@ def test_a_record_that_is_damaged_stops_its_shard_alone(open_at, cluster):
     with pytest.raises(Unavailable):
         one.wait_for_all()
     assert list(one.applier.stopped) == [2]
-    assert len(held(one)) == 40
+    with pytest.raises(Unavailable, match="shard 2 has stopped") as failed:
+        one.select("{}")
+    assert failed.value.code == "damaged"
+    with one.stale():
+        assert len(held(one)) == 40
 
 
 def test_a_bad_token_is_refused(open_at):
