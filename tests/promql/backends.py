@@ -23,9 +23,10 @@ __all__ = ["Live", "Ours"]
 class Ours(contextlib.ExitStack):
     """One folder a `clear`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, features: Sequence[str] = ()) -> None:
         super().__init__()
         self._folder = folder
+        self._features = features
         self._number = 0
         self._database: tsdb.Database | None = None
 
@@ -50,14 +51,15 @@ class Ours(contextlib.ExitStack):
         )
 
     def ask(self, question: Question) -> Outcome:
-        return asked_of_us(self.database, question)
+        return asked_of_us(self.database, question, features=self._features)
 
 
 class Live(contextlib.ExitStack):
     """One process a `clear`."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path, features: Sequence[str] = ()) -> None:
         super().__init__()
+        self._features = features
         self._program = program
         self._folder = folder
         self._number = 0
@@ -68,7 +70,9 @@ class Live(contextlib.ExitStack):
         self._number += 1
         folder = self._folder / str(self._number)
         folder.mkdir()
-        self._server = self.enter_context(prometheus(self._program, folder))
+        self._server = self.enter_context(
+            prometheus(self._program, folder, features=self._features)
+        )
 
     @property
     def server(self) -> Prometheus:

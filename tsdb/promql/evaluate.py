@@ -38,6 +38,7 @@ FAMILIES: tuple[str, ...] = (  # modules of tsdb.promql.functions
     "constants",
     "dates",
     "histograms",
+    "info",
     "labels",
     "over_time",
     "presence",

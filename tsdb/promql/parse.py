@@ -147,8 +147,7 @@ class _Reader:
             case "SubqueryExpr":
                 return self._subquery(tree, depth)
             case "Call":
-                self._check_function(tree.func.name)
-                return ast.Call(tree.func.name, tuple(self._node(a, depth) for a in tree.args))
+                return self._call(tree, depth)
             case "AggregateExpr":
                 return self._aggregate(tree, depth)
             case "BinaryExpr":
@@ -167,7 +166,21 @@ class _Reader:
                 value = -value if next(self._signs) == "-" else value
         return ast.Number(value, is_duration=numeral.as_duration_ms is not None)
 
-    def _selector(self, tree: Any) -> ast.InstantSelector:
+    def _call(self, tree: Any, depth: int) -> ast.Call:
+        name = tree.func.name
+        self._check_function(name)
+        if name == "info" and len(tree.args) > 1:
+            inner = self._node(tree.args[0], depth)
+            return ast.Call(name, (inner, self._label_selector(tree.args[1])))
+        return ast.Call(name, tuple(self._node(a, depth) for a in tree.args))
+
+    def _label_selector(self, tree: Any) -> ast.InstantSelector:
+        """What info() takes: matchers without a name before them, which may match nothing."""
+        if type(tree).__name__ != "VectorSelector" or (tree.name and not tree.name.startswith("#")):
+            raise InvalidInput("expected label selectors only, got vector selector instead")
+        return self._selector(tree, may_be_empty=True)
+
+    def _selector(self, tree: Any, *, may_be_empty: bool = False) -> ast.InstantSelector:
         if tree.matchers.or_matchers:
             raise InvalidInput('unexpected identifier "or" in label matching, expected "," or "}"')
         matchers = [
@@ -181,7 +194,7 @@ class _Reader:
         named = tree.name is not None and not tree.name.startswith("#")
         if tree.name:
             matchers.insert(0, Matcher(METRIC_NAME, Op.EQUAL, self._scanned.string(tree.name)))
-        if all_match_empty(matchers):
+        if not may_be_empty and all_match_empty(matchers):
             raise InvalidInput("vector selector must contain at least one non-empty matcher")
         return ast.InstantSelector(
             tuple(matchers), self._length(tree.offset), self._at(tree.at), named=named

@@ -59,14 +59,19 @@ def instant(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector
     return Vector(rows, values, present).pruned()
 
 
-def instant_times(evaluation: Evaluation, node: InstantSelector, grid: Grid) -> Vector:
+def instant_times(
+    evaluation: Evaluation, node: InstantSelector, grid: Grid, *, until: int | None = None
+) -> Vector:
     """Like `instant`, but the times of those points, in seconds, instead of their values.
 
-    Beside `@` an offset says what is read, but not where one stands, as in Prometheus.
+    Beside `@` an offset says what is read, but not where one stands, as in Prometheus. Steps after
+    `until` see what it sees.
     """
     from tsdb.promql.kernels import windows as kernel
 
     rows, columns, ends = _seen(evaluation, node, grid)
+    if until is not None:
+        ends = np.minimum(ends, until)
     if node.at is not None:
         ends = ends + node.offset_ms
     values, present = _matrix(len(rows), grid)

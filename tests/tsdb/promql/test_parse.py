@@ -254,3 +254,12 @@ def test_depth_is_of_the_tree_too(depth: int) -> None:
         return
     with pytest.raises(LimitExceeded, match="QUERY_DEPTH_MAX"):
         parse(text)
+
+
+@pytest.mark.parametrize("second", ["foo", 'foo{a="b"}', "sum(x)", '({a="b"})', "x[5m]", "1"])
+def test_info_takes_matchers_only(second: str) -> None:
+    with pytest.raises(InvalidInput, match="expected"):
+        parse(f"info(up, {second})", [EXPERIMENTAL_FUNCTIONS])
+    assert parse('info(up, {a=~".*"})', [EXPERIMENTAL_FUNCTIONS]) != parse(
+        "info(up)", [EXPERIMENTAL_FUNCTIONS]
+    )
