@@ -36,7 +36,7 @@ class Rewound(TSDBError):
 
     def __init__(self, name: str, seq: int) -> None:
         super().__init__(
-            f"log {name} lost its end: seq {seq:,} was read before and now holds something else"
+            f"log {name} lost its end: seq {seq:,} was read before, now it is another or not there"
         )
         self.seq = seq
 
@@ -92,7 +92,7 @@ class ShardLog(Protocol):
         """Every message from `from_seq` on, without end, none missing, none twice.
 
         Outlives servers, leaders and connections. Raises Gap, Rewound, CorruptionError (a hole in
-        every copy that was asked) and Unavailable "closed". To leave it early, `aclose` it.
+        every copy that was asked) and Unavailable "closed" or "absent". To leave it early, `aclose` it.
         """
 
     async def trim(self, through_seq: int) -> None:

@@ -53,7 +53,10 @@ class LimitExceeded(InvalidInput):
 
 
 class Unavailable(TSDBError):
-    """Not now. `code` is one of: busy, closed, disk_full, locked, overloaded, starting."""
+    """Not now. `code` is one of: busy, closed, disk_full, locked, overloaded, starting.
+
+    In a cluster also: absent, log_full, no_leader, sealed, unknown (replication/stream.py).
+    """
 
     def __init__(self, message: str, *, code: str, retry_after_s: int = 1) -> None:
         super().__init__(message)

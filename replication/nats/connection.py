@@ -32,6 +32,7 @@ from replication.nats.identity import public_key
 from replication.nats.jetstream import LOG_BYTES_MAX, ShardStream, stream_config
 from replication.nats.kv import Keys
 from replication.nats.publishing import Publisher
+from replication.nats.replies import Absent
 from replication.settings import ClusterSettings
 from tsdb.errors import InvalidInput, Unavailable
 
@@ -55,6 +56,7 @@ class Nats:
         self.publisher = Publisher(self.client)
         self._system: Client | None = None
         self._connected: list[Client] = []
+        self._made: Keys | None = None  # the logs that there ever were
         self._deliveries: set[Delivery] = set()
 
     @classmethod
@@ -96,25 +98,30 @@ class Nats:
         return name.startswith(f"{self.settings.cluster}_log_")
 
     async def create_log(
-        self,
-        shard: int,
-        incarnation: int,
-        *,
-        bytes_max: int = LOG_BYTES_MAX,
-        replicas: int | None = None,
+        self, shard: int, incarnation: int, *, bytes_max: int = LOG_BYTES_MAX
     ) -> ShardStream:
-        """Make the stream; no error if it is there and the same. `replicas` as the settings say."""
+        """Make the stream, unless it was made before: one that vanished is not made again.
+
+        An empty log in the place of a lost one would give its seqs away a second time. Raises
+        InvalidInput if it is there and different.
+        """
         made = self.log(shard, incarnation)
-        copies = replicas or self.settings.replicas
+        if self._made is None:
+            self._made = await self.keys("logs")
+        key = f"{shard}.{incarnation}"
+        if await self._made.get(key) is not None:
+            return made
+        copies = self.settings.replicas
         config = stream_config(made.name, made.subject, replicas=copies, bytes_max=bytes_max)
         await self.ask(f"STREAM.CREATE.{made.name}", config)
+        await self._made.create(key, self.settings.node.encode())
         return made
 
     async def delete_log(self, shard: int, incarnation: int) -> None:
         """What it held is gone on all nodes; no error if it was."""
         try:
             await self.ask(f"STREAM.DELETE.{self.log(shard, incarnation).name}", {})
-        except LookupError:
+        except Absent:
             return
 
     async def keys(self, bucket: str) -> Keys:
@@ -141,7 +148,7 @@ class Nats:
     ) -> dict[str, Any]:
         """One of JetStream's own questions, asked again until somebody answers.
 
-        Raises Unavailable, LookupError (no such stream), InvalidInput (refused for good).
+        Raises Unavailable, which Absent is, too (no such stream), InvalidInput (refused for good).
         """
         until = time.monotonic() + timeout_s
         data = json.dumps(body).encode() if body else b""
@@ -267,7 +274,7 @@ _ABSENT, _WRONG = {10059, 10037}, {10058, 10052, 10065, 10074, 10109}
 def _refused(what: str, error: Mapping[str, Any]) -> str:
     number, text = int(error.get("err_code", 0)), f"{error.get('description')}"
     if number in _ABSENT:
-        raise LookupError(f"{what}: {text}")
+        raise Absent(f"{what}: {text}")
     if number in _WRONG:
         raise InvalidInput(f"the log's server refuses {what}: {text} ({number})")
     return f"{text} ({number})"

@@ -23,6 +23,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from replication.nats.replies import Absent
+
 __all__ = ["Delivered", "Delivery", "Place"]
 
 _BATCH = 4096
@@ -69,7 +71,7 @@ class Delivery:
         self._subscription: Subscription | None = None
 
     async def open(self) -> bool:
-        """False if there is nobody to open it; LookupError if there is no such stream."""
+        """False if there is nobody to open it; Absent if there is no such stream."""
         wanted = {
             "stream_name": self._stream,
             "config": {
@@ -95,7 +97,7 @@ class Delivery:
         said = json.loads(reply.data)
         if "error" in said:
             if said["error"].get("err_code") == _NO_STREAM:
-                raise LookupError(self._stream)
+                raise Absent(f"stream {self._stream} is not there")
             return False
         self.server = said.get("cluster", {}).get("leader")
         self.begins = int(said.get("delivered", {}).get("stream_seq", -1)) + 1

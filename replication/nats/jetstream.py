@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,9 @@ DEDUPE_S = 120
 LOG_BYTES_MAX = 4 << 30
 """Of one shard. A log is trimmed long before; this is where writers are refused instead."""
 _HOLE_TRIES = 4
+_SHORT_S = 30.0  # a leader that was cut off answers for 16 s
 _PAUSE_S, _PAUSE_S_MAX = 0.05, 1.0
+_FINAL = {"closed", "absent"}  # of what is refused, nothing a reader can wait for
 _S = 1_000_000_000
 
 
@@ -75,6 +78,7 @@ class _Position:
 
     wanted: int
     digest: int | None = None
+    short_since: float | None = None  # when the log was first seen to end before it
 
     @property
     def begin(self) -> int:
@@ -106,7 +110,7 @@ class ShardStream:
             if delivery is not None:
                 try:
                     found = delivery.begins
-                    if found <= at.wanted:
+                    if found <= at.wanted and await self._reaches(at):
                         async for delivered in delivery.messages():
                             found = delivered.place.seq
                             if found > at.wanted:
@@ -165,8 +169,6 @@ class ShardStream:
         is_open = False
         try:
             is_open = await delivery.open()
-        except LookupError:
-            raise Unavailable(f"log {self.name} is not there", code="unknown_log") from None
         finally:
             if not is_open:
                 self._nats.forget(delivery)
@@ -183,11 +185,37 @@ class ShardStream:
             raise Rewound(self.name, seq)
         return False
 
+    async def _reaches(self, at: _Position) -> bool:
+        """False while the log seems to end before what was read of it.
+
+        The server would wait for a seq that far ahead and say nothing. One that leads no more may
+        say for a while what was true before.
+        """
+        if at.wanted == 1:
+            return True
+        try:
+            last_seq = (await self.state()).last_seq
+        except Unavailable as error:
+            if error.code in _FINAL:
+                raise
+            return False
+        if last_seq >= at.wanted - 1:
+            at.short_since = None
+            return True
+        now = time.monotonic()
+        at.short_since = at.short_since or now
+        if now - at.short_since > _SHORT_S:
+            raise Rewound(self.name, last_seq + 1)
+        log.error("log %s ends at %d, but %d was read", self.name, last_seq, at.wanted - 1)
+        return False
+
     async def _explain(self, wanted: int, found: int, server: str | None, tries: int) -> None:
         """A seq is missing: trimmed, or a hole of this copy, which others may not have."""
         try:
             first = (await self.state()).first_seq
-        except Unavailable:
+        except Unavailable as error:
+            if error.code in _FINAL:
+                raise
             return
         if first > wanted:
             raise Gap(self.name, wanted, first)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from replication.nats.delivery import Delivered
 from replication.nats.publishing import Conflict
+from replication.nats.replies import Absent
 
 if TYPE_CHECKING:
     from replication.nats.connection import Nats
@@ -185,7 +186,7 @@ class Keys:
             said = await self._nats.ask(
                 f"STREAM.MSG.GET.{self.stream}", {"last_by_subj": self._subject + key}
             )
-        except LookupError:
+        except Absent:
             return None
         message = said["message"]
         headers = base64.b64decode(message.get("hdrs", "")).decode()

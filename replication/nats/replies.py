@@ -14,7 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
-__all__ = ["Acked", "Refusal", "Refused", "judge"]
+from tsdb.errors import Unavailable
+
+__all__ = ["Absent", "Acked", "Refusal", "Refused", "judge"]
+
+
+class Absent(Unavailable, LookupError):
+    """There is no such stream, or no such message in it, as far as the server that leads knows."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="absent")
 
 
 class Refusal(StrEnum):

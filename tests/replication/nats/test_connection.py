@@ -65,7 +65,7 @@ def secured(settings, ca, folder):
 def test_nodes_with_certificates_and_keys_make_a_cluster_that_others_cannot_join(
     make_settings, tmp_path
 ):
-    settings = make_settings("secure", 3, replicas=3)
+    settings = make_settings("secure", 3, replicas=2)
     trusted, other = trustme.CA(), trustme.CA()
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -76,7 +76,7 @@ def test_nodes_with_certificates_and_keys_make_a_cluster_that_others_cannot_join
             for one in settings[:2]
         ]
         await nodes[0].ready()
-        log = await nodes[0].create_log(0, 1, replicas=2)
+        log = await nodes[0].create_log(0, 1)
         assert await log.append(b"1", "s:1", timeout_s=20) == 1
         refused = await is_refused(nodes[0].child.url, user="silverback", password="guess")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 
-from replication.stream import Gap
+from replication.stream import Gap, Rewound
 from tsdb.errors import LimitExceeded, Unavailable
 
 
@@ -135,3 +136,51 @@ def test_a_log_that_was_never_made_is_not_made_by_using_it(servers, read_first):
     assert caught.value.code == "no_leader"
     with pytest.raises(LookupError):
         servers.run(log.state())
+
+
+def test_a_log_that_vanished_is_not_made_again(servers, read_first):
+    log = servers.new_log()
+    shard = int(log.name.split("_")[2])
+    servers.run(log.append(b"1", "s:1", timeout_s=10))
+    servers.run(servers.nodes[0].delete_log(shard, 1))
+    servers.run(servers.nodes[0].delete_log(shard, 1))
+
+    servers.run(servers.nodes[1].create_log(shard, 1))
+    with pytest.raises(Unavailable) as caught:
+        servers.run(read_first(log, 1, 2))
+    assert caught.value.code == "absent"
+
+
+def test_a_log_that_ends_before_what_was_read_is_not_followed(servers, read_first, monkeypatch):
+    monkeypatch.setattr("replication.nats.jetstream._SHORT_S", 0.3)
+    log = servers.new_log()
+    servers.run(log.append(b"1", "s:1", timeout_s=10))
+
+    with pytest.raises(Rewound) as caught:
+        servers.run(read_first(log, 1, 3))
+    assert caught.value.seq == 2
+
+
+def test_a_log_that_lost_its_end_is_found_out_when_it_is_read_again(servers, monkeypatch):
+    """The stream is made again with other messages while a reader holds what it read before."""
+    log = servers.new_log()
+    node = servers.nodes[0]
+    config = servers.run(node.ask(f"STREAM.INFO.{log.name}", {}))["config"]
+
+    async def live():
+        for n in range(3):
+            await log.append(b"%d" % n, f"s:{n}", timeout_s=10)
+        async with aclosing(log.tail(1)) as messages:
+            for _ in range(3):
+                await anext(messages)
+            await node.ask(f"STREAM.DELETE.{log.name}", {})
+            await node.ask(f"STREAM.CREATE.{log.name}", config)
+            for n in range(5):
+                await log.append(b"other %d" % n, f"o:{n}", timeout_s=10)
+            for delivery in list(node._deliveries):
+                delivery.end()
+            return await asyncio.wait_for(anext(messages), 20)
+
+    with pytest.raises(Rewound) as caught:
+        servers.run(live())
+    assert caught.value.seq == 3
