@@ -1,4 +1,4 @@
-"""Chunk tables in machine code: summaries of runs, selection of chunks, bit comparison.
+"""Chunks in machine code: summaries of runs, selection, decoding of a range, bit comparison.
 
     in   columns as int64 timestamps and uint64 value bits; chunk tables as int64 arrays
     out  rows of a chunk table; chunk ranges
@@ -11,12 +11,15 @@ import numpy as np
 from numba import types
 
 from tsdb.codec.bits import bits_float, float_bits
+from tsdb.codec.kernels import REASONS, SOUND, decode_within
 from tsdb.jit import kernel
 
 _UINT32S = types.Array(types.uint32, 1, "C", readonly=True)
 _INT64S = types.Array(types.int64, 1, "C", readonly=True)
 _WORDS = types.Array(types.uint64, 1, "C", readonly=True)
+_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 _OUT_INT64S = types.Array(types.int64, 1, "C")
+_OUT_WORDS = types.Array(types.uint64, 1, "C")
 _OUT_INT64_ROWS = types.Array(types.int64, 2, "C")
 _OUT_WORD_ROWS = types.Array(types.uint64, 2, "C")
 
@@ -201,3 +204,27 @@ def select_chunks(wanted, refs, firsts, min_ts, max_ts, start, end, lows, counts
         counts[i] = np.int64(last - low)
         total += np.int64(last - low)
     return total
+
+
+@kernel(
+    types.int64(
+        _BYTES, _INT64S, _INT64S, _INT64S, types.uint64, types.int64, types.int64, _OUT_INT64S,
+        _OUT_WORDS, _OUT_WORDS,
+    )
+)  # fmt: skip
+def decode_chunks_within(
+    data, starts, ends, counts, widths, low, high, kept, timestamps, values
+):  # fmt: skip
+    """As the codec's `decode_chunks`, but only the points low <= t <= high: kept[i] of chunk i,
+    whose timestamps ascend. What lies behind `high` is not looked at.
+    """
+    at = U0
+    for i in range(U(counts.size)):
+        reason, behind = decode_within(
+            data, U(starts[i]), U(ends[i]), U(counts[i]), widths, low, high, timestamps, values, at
+        )
+        if reason != 0:
+            return np.int64(i) * REASONS + reason
+        kept[i] = np.int64(behind - at)
+        at = behind
+    return SOUND

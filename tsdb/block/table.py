@@ -9,16 +9,12 @@ Chunks are ordered by (ref, time); those of one series lie side by side and do n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from tsdb import limits
 from tsdb.batch import F64s, I64s, U32s
 from tsdb.block import kernels
-
-Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +77,6 @@ class Selected:
 
     chunks: I64s
     bounds: I64s  # [refs + 1]
-
-    def keep(self, sound: Bools) -> Selected:
-        """The same without the chunks that are not sound."""
-        before = np.zeros(sound.size + 1, np.int64)
-        np.cumsum(sound, out=before[1:])
-        return Selected(self.chunks[sound], before[self.bounds])
 
 
 @dataclass(frozen=True, slots=True)

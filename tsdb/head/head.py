@@ -327,7 +327,7 @@ class HeadView:
             parts.append((first, last))
 
         parallel.run(side.runs, decoded, of_part)
-        return _closed_up(parts, rooms, counts, timestamps, bits)
+        return overlay.closed_up(parts, rooms, counts, timestamps, bits)
 
     def side_counts(self, start: int, end: int) -> I64s:
         """Side points of each series with start <= timestamp <= end, hidden ones too."""
@@ -353,20 +353,6 @@ class HeadView:
         np.cumsum(np.bincount(run[kept], minlength=runs), out=offsets[1:])
         values = bits[order][kept].view(np.float64)
         return Columns(offsets, stamps[kept].view(np.int64), values)
-
-
-def _closed_up(
-    parts: list[tuple[int, int]], rooms: I64s, counts: I64s, timestamps: I64s, bits: U64s
-) -> Columns:
-    """Runs without gaps. Those of a part lie close already, from where their room begins."""
-    offsets = np.zeros(counts.size + 1, np.int64)
-    np.cumsum(counts, out=offsets[1:])
-    for first, last in sorted(parts):
-        room, to = int(rooms[first]), int(offsets[first])
-        if room != to:
-            read_kernels.move_down(timestamps, bits, room, int(offsets[last]) - to, to)
-    kept = int(offsets[-1])
-    return Columns(offsets, timestamps[:kept], bits[:kept].view(np.float64))
 
 
 def _grown(old: npt.NDArray[Item], used: int, need: int) -> npt.NDArray[Item]:

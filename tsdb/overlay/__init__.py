@@ -5,6 +5,7 @@
 
     overlay(sources)                   oldest source first; where timestamps meet the later wins
     clip(columns, start, end)          the points from start to end
+    closed_up(parts, ...)              runs written by several threads, without gaps
     without(columns, hit, start, end)  all points but those from start to end in runs with hit[i]
     mask(refs, hidden)                 the `hit` of `without`: which of refs are among hidden
     extent(columns)                    first and last timestamp, None without points
@@ -20,7 +21,7 @@ a day and a head that touches only the last of them cost one copy a point, not t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +30,7 @@ import numpy.typing as npt
 from tsdb.batch import Columns, I64s, U32s
 from tsdb.overlay import kernels
 
-__all__ = ["clip", "empty", "extent", "gather", "mask", "overlay", "without"]
+__all__ = ["clip", "closed_up", "empty", "extent", "gather", "mask", "overlay", "without"]
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 _U64 = np.dtype(np.uint64)
@@ -110,11 +111,8 @@ def _concatenate(groups: list[Columns]) -> Columns:
     return Columns(offsets, timestamps, bits.view(np.float64))
 
 
-def clip(columns: Columns, start: int, end: int, *, in_place: bool = False) -> Columns:
-    """The points with start <= timestamp <= end.
-
-    `in_place` moves points inside the memory of `columns`, which nobody may use afterwards.
-    """
+def clip(columns: Columns, start: int, end: int) -> Columns:
+    """The points with start <= timestamp <= end."""
     span = extent(columns)
     if span is None or (start <= span[0] and span[1] <= end):
         return columns
@@ -122,27 +120,44 @@ def clip(columns: Columns, start: int, end: int, *, in_place: bool = False) -> C
         return empty(columns.runs)
     firsts, counts = np.empty(columns.runs, np.int64), np.empty(columns.runs, np.int64)
     kernels.bounds(columns.offsets, columns.timestamps, start, end, firsts, counts)
-    return gather(columns, firsts, counts, in_place=in_place)
+    return gather(columns, firsts, counts)
 
 
-def gather(columns: Columns, firsts: I64s, counts: I64s, *, in_place: bool = False) -> Columns:
+def gather(columns: Columns, firsts: I64s, counts: I64s) -> Columns:
     """Run i of the answer is counts[i] points of `columns` from point firsts[i] on."""
     points = int(counts.sum())
-    if in_place:
-        offsets = np.empty(firsts.size + 1, np.int64)
-        timestamps, bits = columns.timestamps, columns.values.view(_U64)
-    else:
-        offsets, timestamps, bits = _room(firsts.size, points)
+    offsets, timestamps, bits = _room(firsts.size, points)
     kernels.gather(
         firsts,
         counts,
         columns.timestamps,
         columns.values.view(_U64),
-        in_place,
         offsets,
         timestamps,
         bits,
     )
+    return Columns(offsets, timestamps[:points], bits[:points].view(np.float64))
+
+
+def closed_up(
+    parts: Iterable[tuple[int, int]],
+    rooms: I64s,
+    counts: I64s,
+    timestamps: I64s,
+    bits: npt.NDArray[np.uint64],
+) -> Columns:
+    """Runs that were written part by part, without the gaps between parts.
+
+    A part is runs first:last, one close behind the other from rooms[first] on; run i has
+    counts[i] points.
+    """
+    offsets = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    for first, last in sorted(parts):
+        room, to = int(rooms[first]), int(offsets[first])
+        if room != to:
+            kernels.move_down(timestamps, bits, room, room + int(offsets[last]) - to, to)
+    points = int(offsets[-1])
     return Columns(offsets, timestamps[:points], bits[:points].view(np.float64))
 
 

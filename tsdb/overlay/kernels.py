@@ -40,6 +40,12 @@ def copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at):
     return at + points
 
 
+@kernel(types.void(_OUT_INT64S, _OUT_WORDS, types.int64, types.int64, types.int64))
+def move_down(timestamps, bits, first, last, at):
+    """The points first <= i < last to `at`, which lies before them."""
+    copy_points(timestamps, bits, U(first), U(last), timestamps, bits, U(at))
+
+
 @inlined
 def first_at_least(timestamps, first, last, bound):
     """Smallest i in [first, last] with timestamps[i] >= bound, where last counts as +infinity.
@@ -154,26 +160,15 @@ def bounds(offsets, timestamps, start, end, firsts, counts):
         counts[i] = np.int64(first_above(timestamps, first, last, end) - first)
 
 
-@kernel(
-    types.void(
-        _INT64S, _INT64S, _INT64S, _WORDS, types.boolean, _OUT_INT64S, _OUT_INT64S, _OUT_WORDS
-    )
-)
-def gather(firsts, counts, timestamps, bits, in_place, out_at, out_timestamps, out_bits):
-    """Copy counts[i] points from firsts[i] on, one stretch after another.
-
-    in_place says that the output is the input's own memory; stretches then ascend without
-    overlap, so points only ever move down.
-    """
+@kernel(types.void(_INT64S, _INT64S, _INT64S, _WORDS, _OUT_INT64S, _OUT_INT64S, _OUT_WORDS))
+def gather(firsts, counts, timestamps, bits, out_at, out_timestamps, out_bits):
+    """Copy counts[i] points from firsts[i] on, one stretch after another."""
     at = U0
     out_at[0] = 0
     for i in range(U(firsts.size)):
         first = U(firsts[i])
         last = first + U(counts[i])
-        if in_place and first == at:
-            at = last
-        else:
-            at = copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at)
+        at = copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at)
         out_at[i + U1] = np.int64(at)
 
 

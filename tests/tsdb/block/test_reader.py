@@ -29,9 +29,9 @@ from crash.faults import Fault, FaultyFiles
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsdb import limits
+from tsdb import limits, parallel
 from tsdb.batch import Columns
-from tsdb.block import index_file
+from tsdb.block import index_file, reader
 from tsdb.block.layout import CHUNKS, INDEX
 from tsdb.block.reader import Block, Damage
 from tsdb.block.verify import verify
@@ -120,6 +120,44 @@ def test_aggregates_leave_stale_markers_out(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.lasts[0] == -2.5
     assert np.isnan([found.sums[0], found.minima[1], found.maxima[1], found.firsts[1]]).all()
     assert found.sums[1] == 0
+
+
+def test_parts_on_several_threads_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a stripe that is damaged: what lies around it, and what is missing."""
+    model = scrapes(60, 700)
+    files, path = written(tmp_path, model)
+    wanted = all_refs(model)
+    whole = bytearray((path / CHUNKS).read_bytes())
+    for broken in (False, True):
+        whole[len(whole) // 2] ^= broken
+        (path / CHUNKS).write_bytes(whole)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(parallel, "WORK_MIN", 1 << 40)
+            alone, known = reads(files, path, wanted)
+        monkeypatch.setattr(parallel, "WORK_MIN", 1)
+        monkeypatch.setattr(parallel, "_width", lambda: 3)
+        monkeypatch.setattr(reader, "BATCH_STRIPES", 2)
+        shared, found = reads(files, path, wanted)
+        for one, other in zip(alone, shared, strict=True):
+            np.testing.assert_array_equal(one.offsets, other.offsets)
+            np.testing.assert_array_equal(one.timestamps, other.timestamps)
+            np.testing.assert_array_equal(one.values.view(np.uint64), other.values.view(np.uint64))
+        assert sorted(found) == sorted(known)
+        assert bool(known) == broken
+        monkeypatch.undo()
+
+
+def reads(files: OsFiles, path: Path, wanted: np.ndarray) -> tuple[list[Columns], list[str]]:
+    """Points of some ranges, and what was said of damage."""
+    block = Block.open(files, path)
+    first, last = block.meta.min_ts, block.meta.max_ts
+    third = (last - first) // 3
+    spans = [(INT64_MIN, INT64_MAX), (first + third, last - third), (first, first), (last, last)]
+    damaged: list[Damage] = []
+    found = [block.read(wanted, *span, damaged=damaged) for span in spans]
+    return found, [str(each) for each in damaged]
 
 
 # --- damage ---------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -51,12 +53,29 @@ def test_the_newest_source_wins(sources: list[Model]) -> None:
     assert model_of(overlay.overlay([columns_of(m) for m in sources])) == expected
 
 
+@given(st.lists(run, min_size=1, max_size=8), st.data())
+def test_closing_up_leaves_no_gap(model: Model, data: st.DataObject) -> None:
+    """Parts stand where their rooms begin, and their rooms may be larger than they need."""
+    columns = columns_of(model)
+    counts = np.diff(columns.offsets)
+    spare = data.draw(st.lists(st.integers(0, 3), min_size=len(model), max_size=len(model)))
+    rooms = np.concatenate(([0], np.cumsum(counts + np.array(spare, np.int64))))
+    edges = data.draw(st.sets(st.integers(1, len(model) - 1))) if len(model) > 1 else set()
+    parts = list(pairwise([0, *sorted(edges), len(model)]))
+    stamps, words = np.zeros(rooms[-1], np.int64), np.zeros(rooms[-1], np.uint64)
+    for first, last in parts:
+        a, b = columns.offsets[first], columns.offsets[last]
+        stamps[rooms[first] :][: b - a] = columns.timestamps[a:b]
+        words[rooms[first] :][: b - a] = columns.values[a:b].view(np.uint64)
+
+    assert model_of(overlay.closed_up(parts[::-1], rooms, counts, stamps, words)) == model
+
+
 @given(source, times, times)
 def test_clip_keeps_exactly_the_range(model: Model, start: int, end: int) -> None:
     expected = [{t: v for t, v in r.items() if start <= t <= end} for r in model]
 
     assert model_of(overlay.clip(columns_of(model), start, end)) == expected
-    assert model_of(overlay.clip(columns_of(model), start, end, in_place=True)) == expected
 
 
 @given(source, times, times, st.lists(st.booleans(), min_size=RUNS, max_size=RUNS))

@@ -311,12 +311,6 @@ def read(
     return -1
 
 
-@kernel(types.void(_OUT_I64S, _OUT_U64S, types.int64, types.int64, types.int64))
-def move_down(timestamps, bits, first, count, to):
-    """The points from `first` on to `to`, which lies before them."""
-    copy_points(timestamps, bits, U(first), U(first + count), timestamps, bits, U(to))
-
-
 @kernel(types.int64(_U64S, _U64S, _U32S, types.int64, types.int64, _OUT_I64S))
 def count_side(lines, side_ts, side_before, start, end, counts):
     """counts[i] = side points of line i with start <= timestamp <= end; returns their sum."""
