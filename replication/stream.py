@@ -92,7 +92,8 @@ class ShardLog(Protocol):
         """Every message from `from_seq` on, without end, none missing, none twice.
 
         Outlives servers, leaders and connections. Raises Gap, Rewound, CorruptionError (a hole in
-        every copy that was asked) and Unavailable "closed" or "absent". To leave it early, `aclose` it.
+        every copy that was asked), and Unavailable "closed" or "absent". `aclose` it to leave it
+        early.
         """
 
     async def trim(self, through_seq: int) -> None:

@@ -5,9 +5,9 @@
 
 All attempts of one append share their reply subject, so a late answer to the first is as good as
 one to the third.
-Price: 75 µs of CPU an append of 100 B with eight at work, 100 µs of 10 KB, 280 µs of 100 KB; one
-alone also pays for the loop's waking, 260 µs. `js.publish`, which makes a name and a parsed object
-for each, costs 30 µs more (benchmarks/log_append.py).
+Price: 90 µs of CPU an append of 100 B with eight at work, 160 µs of 100 KB, 620 µs of 500 KB; one
+alone also pays for the loop's waking, 250 µs in all. `js.publish`, which makes a name and a parsed
+object for each, costs 25 to 40 µs more (benchmarks/bench_nats.py).
 """
 
 from __future__ import annotations

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import shutil
+import signal
 import time
 from contextlib import aclosing
 
 import pytest
 
+from replication.nats.damage import survey
 from replication.nats.log import JetStreamLog
 from tsdb.errors import Unavailable
 from tsdb.log.protocol import Kind
@@ -172,3 +176,47 @@ def test_a_chain_of_appends_outlives_its_leader(own_servers):
 
     assert log.barrier() == 201
     assert [entry.payload for entry in log.read(1)] == wanted
+
+
+@pytest.mark.slow
+def test_a_leader_that_stands_still_and_goes_on_has_acked_nothing_of_its_own(own_servers):
+    servers = own_servers
+    log = servers.new_log()
+    load = Load(servers, log)
+    servers.run(load.start())
+    servers.run(load.more(60))
+    pid = leader_of(servers, log).child.pid
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        servers.run(load.more(200), 90)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    servers.run(load.more(100), 60)
+    servers.run(load.stop(), 90)
+
+    load.check()
+    print(f"longest {load.longest_s:.2f} s, {len(load.unknown)} unknown")
+
+
+@pytest.mark.slow
+def test_a_node_that_lost_all_its_files_gets_them_from_the_others(own_servers, read_first):
+    servers = own_servers
+    log = servers.new_log()
+    for n in range(50):
+        servers.run(log.append(bytes(10_000), f"s:{n}", timeout_s=10))
+    node = servers.nodes[1]
+
+    async def lose():
+        async with node.child.rest():
+            shutil.rmtree(node.child.store)
+
+    servers.run(lose())
+    until = time.monotonic() + 60
+    copies = []
+    while time.monotonic() < until:
+        copies = [c for c in servers.run(survey(node)).of(log.name) if c.node == "n1"]
+        if copies and copies[0].messages == 50:
+            break
+    assert copies[0].is_whole
+    assert len(servers.run(read_first(node.log(int(log.name.split("_")[2]), 1), 50))) == 50
