@@ -24,6 +24,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,17 @@ from nats.aio.msg import Msg
 
 from replication.nats.config import ACCOUNT, SYSTEM
 from replication.nats.connection import Nats
+from replication.nats.jetstream import ShardStream
 from replication.nats.kv import Keys
 from tsdb.errors import InvalidInput, Unavailable
 
-__all__ = ["Copy", "Survey", "repair", "survey", "why_damaged", "why_not_now"]
+__all__ = ["Copy", "Survey", "damaged", "repair", "survey", "tend", "why_damaged", "why_not_now"]
 
 log = logging.getLogger(__name__)
 
 _SURVEY_S = 2.0
 _WHOLE_S, _LOOK_AGAIN_S = 120.0, 0.25
+_CONFIRM_S = 3.0
 _LOCK_KEY, _LOCK_S = "repair", 300
 
 
@@ -72,13 +75,14 @@ class Survey:
         return [copy for copy in self.copies if copy.stream == stream]
 
 
-def why_damaged(copy: Copy, trimmed_through: int = 0) -> str | None:
-    """None if nothing is wrong with it; `trimmed_through` is what the cluster itself trimmed."""
+def why_damaged(copy: Copy, others: Iterable[Copy] = ()) -> str | None:
+    """None if nothing is wrong with it. What was trimmed, at least one of the others lacks, too."""
     if not copy.is_whole:
         missing = copy.last_seq - copy.first_seq + 1 - copy.messages
         return f"{missing:,} messages between {copy.first_seq:,} and {copy.last_seq:,} are missing"
-    if copy.first_seq > trimmed_through + 1:
-        return f"it begins at {copy.first_seq:,}, but only {trimmed_through:,} were trimmed"
+    begins = max((other.first_seq for other in others if other.is_whole), default=copy.first_seq)
+    if copy.first_seq > begins:
+        return f"it begins at {copy.first_seq:,}, the others at {begins:,}"
     return None
 
 
@@ -124,6 +128,46 @@ async def survey(nats: Nats) -> Survey:
     careless = {node for node, data in said.items() if not data["config"].get("sync_always")}
     copies = [copy for node, data in said.items() for copy in _copies(nats, node, data)]
     return Survey(frozenset(said), frozenset(careless), tuple(copies))
+
+
+async def damaged(nats: Nats) -> dict[str, str]:
+    """Which copies of this node are, and why."""
+    seen, node, found = await survey(nats), nats.settings.node, {}
+    for name in sorted(seen.careless):
+        log.error("nats-server of %s acks what it has not fsynced: sync_interval: always", name)
+    for copy in seen.copies:
+        if copy.node == node:
+            others = [other for other in seen.of(copy.stream) if other.node != node]
+            why = why_damaged(copy, others)
+            if why is not None:
+                found[copy.stream] = why
+    return found
+
+
+async def tend(
+    nats: Nats, barrier: Callable[[ShardStream], Awaitable[int]], *, every_s: float = 60.0
+) -> None:
+    """Look at this node's copies for ever, and mend what stays damaged from one look to the next.
+
+    `barrier` appends to the log it is given and gives the seq of the ack.
+    """
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            first = await damaged(nats)
+            if not first:
+                continue
+            await asyncio.sleep(_CONFIRM_S)  # a trim on its way looks like damage for a moment
+            lock = await nats.keys("locks")
+            for name, why in (await damaged(nats)).items():
+                if name in first:
+                    log.error("the copy of %s on %s: %s", name, nats.settings.node, why)
+                    stream = nats.stream(name)
+                    await repair(nats, name, lock, partial(barrier, stream))
+        except Unavailable as error:
+            if error.code == "closed":
+                raise
+            log.warning("copies of logs are not mended now: %s", error)
 
 
 async def repair(

@@ -39,7 +39,7 @@ DEDUPE_S = 120
 """Longer than any request tries; the server keeps 60 B an id."""
 LOG_BYTES_MAX = 4 << 30
 """Of one shard. A log is trimmed long before; this is where writers are refused instead."""
-_HOLE_TRIES = 4
+_HOLE_TRIES = 12  # each asks one of three copies, which the server chooses
 _SHORT_S = 30.0  # a leader that was cut off answers for 16 s
 _PAUSE_S, _PAUSE_S_MAX = 0.05, 1.0
 _FINAL = {"closed", "absent"}  # of what is refused, nothing a reader can wait for

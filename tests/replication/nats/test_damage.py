@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from contextlib import suppress
 
 import pytest
 
-from replication.nats.damage import Copy, repair, survey, why_damaged, why_not_now
-from tsdb.errors import Unavailable
+from replication.nats.damage import Copy, damaged, survey, tend, why_damaged, why_not_now
 
 
 def copy_on(node, *, leader="a", first=1, last=10, messages=10):
@@ -19,8 +18,11 @@ def test_a_copy_is_damaged_when_its_messages_do_not_add_up():
     assert why_damaged(copy_on("a")) is None
     assert why_damaged(copy_on("a", first=1, last=0, messages=0)) is None
     assert "3 messages" in why_damaged(copy_on("a", messages=7))
-    assert why_damaged(copy_on("a", first=5, messages=6), trimmed_through=4) is None
-    assert "begins at 5" in why_damaged(copy_on("a", first=5, messages=6), trimmed_through=3)
+    later = copy_on("a", first=5, messages=6)
+    assert why_damaged(later) is None
+    assert why_damaged(later, [copy_on("b"), copy_on("c", first=5, messages=6)]) is None
+    assert "begins at 5" in why_damaged(later, [copy_on("b"), copy_on("c", first=4, messages=7)])
+    assert why_damaged(later, [copy_on("b", messages=9)]) is None
 
 
 def test_a_copy_is_taken_away_only_while_all_others_are_whole_and_lead():
@@ -64,7 +66,6 @@ def test_a_block_cut_short_is_found_and_mended(own_servers, read_first):
 
     servers.run(fill(0, 60), 120)
     node = next(n for n in servers.nodes if n.settings.node != servers.run(log.state()).leader)
-    lock = servers.run(node.keys("locks"))
 
     async def hurt():
         async with node.child.rest():
@@ -88,15 +89,19 @@ def test_a_block_cut_short_is_found_and_mended(own_servers, read_first):
 
     assert "missing" in why_damaged(ours(60))
 
-    async def barrier():
-        return await log.append(b"", "barrier", timeout_s=20)
+    assert len(servers.run(read_first(node.log(int(log.name.split("_")[2]), 1), 60), 60)) == 60
 
-    mended = False
-    until = time.monotonic() + 30
-    while not mended and time.monotonic() < until:
-        with suppress(Unavailable):  # the others have still to see that it is back
-            servers.run(repair(node, log.name, lock, barrier), 120)
-            mended = True
+    async def barrier(stream):
+        return await stream.append(b"", "barrier", timeout_s=20)
+
+    async def mend():
+        tending = asyncio.create_task(tend(node, barrier, every_s=0.5))
+        async with asyncio.timeout(60):
+            while not (node.child.place.directory / "quarantine").exists() or await damaged(node):
+                await asyncio.sleep(0.1)
+        tending.cancel()
+
+    servers.run(mend(), 90)
     mended = ours(61)
     assert why_damaged(mended) is None
     assert mended.messages == 61
