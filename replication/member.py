@@ -63,7 +63,7 @@ def open_member(
         stopped(shard, why)
     logs = database.shell.logs
     assert isinstance(logs, _Logs)
-    database.shell.run(logs.announce(database.applier, on_failure))
+    database.shell.run(logs.serve(database.applier, on_failure))
     return database
 
 
@@ -73,7 +73,7 @@ class _Logs:
     def __init__(self, nats: Nats, shards: int) -> None:
         self._nats = nats
         self._logs = [nats.log(shard, INCARNATION) for shard in range(shards)]
-        self._tasks = [asyncio.create_task(self._make())]
+        self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def open(cls, settings: ClusterSettings, directory: Path) -> _Logs:
@@ -88,13 +88,19 @@ class _Logs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._nats.close()
 
-    async def announce(self, applier: Applier, on_failure: Callable[[BaseException], None]) -> None:
-        """From now on, tell the others where this node is, and trim the logs that it leads."""
-        announcer = Announcer(self._nats, self, applier, on_failure=on_failure)
-        self._tasks.append(asyncio.create_task(announcer.run()))
+    async def serve(self, applier: Applier, on_failure: Callable[[BaseException], None]) -> None:
+        """Make the logs of a new cluster; tell the others where this node is, trim what it leads.
 
-    async def _make(self) -> None:
-        missing = list(range(len(self._logs)))
+        A log that this node has followed is never made: if it is gone, that is to be seen.
+        """
+        new = [shard for shard, seq in enumerate(applier.applied) if seq == 0]
+        announcer = Announcer(self._nats, self, applier, on_failure=on_failure)
+        self._tasks += [
+            asyncio.create_task(self._make(new)),
+            asyncio.create_task(announcer.run()),
+        ]
+
+    async def _make(self, missing: list[int]) -> None:
         while missing:
             try:
                 await self._nats.create_log(missing[0], INCARNATION)
