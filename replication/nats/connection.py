@@ -85,7 +85,7 @@ class Nats:
 
     def log(self, shard: int, incarnation: int) -> ShardStream:
         """The log of a shard that exists: it is never made by being asked for."""
-        return ShardStream(self, *self._names(shard, incarnation))
+        return ShardStream(self, shard, incarnation)
 
     def stream(self, name: str) -> ShardStream:
         """The log of that name, as surveys have it."""
@@ -198,10 +198,6 @@ class Nats:
 
     def forget(self, delivery: Delivery) -> None:
         self._deliveries.discard(delivery)
-
-    def _names(self, shard: int, incarnation: int) -> tuple[str, str]:
-        cluster = self.settings.cluster
-        return f"{cluster}_log_{shard}_{incarnation}", f"{cluster}.log.{shard}.{incarnation}"
 
     async def _start(self, directory: Path) -> None:
         settings, seed = self.settings, self.settings.nats.seed

@@ -149,9 +149,10 @@ async def tend(
 ) -> None:
     """Look at this node's copies for ever, and mend what stays damaged from one look to the next.
 
-    `barrier` appends to the log it is given and gives the seq of the ack.
+    `barrier` appends to the log it is given and gives the seq of the ack. Nothing to do where the
+    operator runs the servers.
     """
-    while True:
+    while nats.child is not None:
         await asyncio.sleep(every_s)
         try:
             first = await damaged(nats)

@@ -88,9 +88,11 @@ class _Position:
 class ShardStream:
     """`replication.stream.ShardLog`; made by `Nats.log`."""
 
-    def __init__(self, nats: Nats, name: str, subject: str) -> None:
-        self.name = name
-        self.subject = subject
+    def __init__(self, nats: Nats, shard: int, incarnation: int) -> None:
+        cluster = nats.settings.cluster
+        self.shard = shard
+        self.name = f"{cluster}_log_{shard}_{incarnation}"
+        self.subject = f"{cluster}.log.{shard}.{incarnation}"
         self._nats = nats
 
     async def append(self, payload: bytes, message_id: str, *, timeout_s: float) -> int:

@@ -89,7 +89,7 @@ def test_a_block_cut_short_is_found_and_mended(own_servers, read_first):
 
     assert "missing" in why_damaged(ours(60))
 
-    assert len(servers.run(read_first(node.log(int(log.name.split("_")[2]), 1), 60), 60)) == 60
+    assert len(servers.run(read_first(node.log(log.shard, 1), 60), 60)) == 60
 
     async def barrier(stream):
         return await stream.append(b"", "barrier", timeout_s=20)

@@ -22,7 +22,7 @@ class Load:
     """Writers and readers on all nodes, until told to stop; what was acked, what was read."""
 
     def __init__(self, servers, log) -> None:
-        self.logs = [node.log(int(log.name.split("_")[2]), 1) for node in servers.nodes]
+        self.logs = [node.log(log.shard, 1) for node in servers.nodes]
         self.acked: dict[int, bytes] = {}
         self.unknown: list[bytes] = []
         self.codes: set[str] = set()
@@ -146,7 +146,7 @@ def test_without_a_majority_nothing_is_acked(own_servers):
     log = servers.new_log()
     servers.run(log.append(b"1", "s:1", timeout_s=10))
     alone = servers.nodes[0]
-    own = alone.log(int(log.name.split("_")[2]), 1)
+    own = alone.log(log.shard, 1)
 
     async def cut_off():
         async with servers.nodes[1].child.rest(), servers.nodes[2].child.rest():
@@ -219,4 +219,4 @@ def test_a_node_that_lost_all_its_files_gets_them_from_the_others(own_servers, r
         if copies and copies[0].messages == 50:
             break
     assert copies[0].is_whole
-    assert len(servers.run(read_first(node.log(int(log.name.split("_")[2]), 1), 50))) == 50
+    assert len(servers.run(read_first(node.log(log.shard, 1), 50))) == 50

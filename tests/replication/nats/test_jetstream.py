@@ -13,7 +13,7 @@ from tsdb.errors import LimitExceeded, Unavailable
 
 def test_what_one_node_appends_all_read_in_order(servers, read_first):
     log = servers.new_log()
-    shard = int(log.name.split("_")[2])
+    shard = log.shard
 
     async def append():
         return [
@@ -140,7 +140,7 @@ def test_a_log_that_was_never_made_is_not_made_by_using_it(servers, read_first):
 
 def test_a_log_that_vanished_is_not_made_again(servers, read_first):
     log = servers.new_log()
-    shard = int(log.name.split("_")[2])
+    shard = log.shard
     servers.run(log.append(b"1", "s:1", timeout_s=10))
     servers.run(servers.nodes[0].delete_log(shard, 1))
     servers.run(servers.nodes[0].delete_log(shard, 1))
