@@ -17,8 +17,10 @@ from typing import Any
 
 from replication.announcing import Announcer
 from replication.applier import Applier
+from replication.barriers import barriers
 from replication.database import ClusterDatabase
 from replication.nats.connection import Nats
+from replication.nats.damage import tend
 from replication.node import open_node
 from replication.rebuild import ensure_data, mark
 from replication.settings import ClusterSettings
@@ -91,6 +93,8 @@ class _Logs:
     async def serve(self, applier: Applier, on_failure: Callable[[BaseException], None]) -> None:
         """Make the logs of a new cluster; tell the others where this node is, trim what it leads.
 
+        Copies of logs on this node that are damaged are made anew from the others'.
+
         A log that this node has followed is never made: if it is gone, that is to be seen.
         """
         new = [shard for shard, seq in enumerate(applier.applied) if seq == 0]
@@ -98,6 +102,7 @@ class _Logs:
         self._tasks += [
             asyncio.create_task(self._make(new)),
             asyncio.create_task(announcer.run()),
+            asyncio.create_task(tend(self._nats, barriers())),
         ]
 
     async def _make(self, missing: list[int]) -> None:

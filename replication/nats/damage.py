@@ -29,12 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 
 from replication.nats.config import ACCOUNT, SYSTEM
 from replication.nats.connection import Nats
 from replication.nats.jetstream import ShardStream
 from replication.nats.kv import Keys
-from tsdb.errors import InvalidInput, Unavailable
+from tsdb.errors import InvalidInput, TSDBError, Unavailable
 
 __all__ = ["Copy", "Survey", "damaged", "repair", "survey", "tend", "why_damaged", "why_not_now"]
 
@@ -165,9 +166,7 @@ async def tend(
                     log.error("the copy of %s on %s: %s", name, nats.settings.node, why)
                     stream = nats.stream(name)
                     await repair(nats, name, lock, partial(barrier, stream))
-        except Unavailable as error:
-            if error.code == "closed":
-                raise
+        except (TSDBError, NatsError, OSError) as error:
             log.warning("copies of logs are not mended now: %s", error)
 
 
