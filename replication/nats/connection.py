@@ -16,7 +16,7 @@ import json
 import logging
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from nats.aio.client import Client
 from nats.errors import ConnectionClosedError
 from nats.errors import Error as NatsError
 
-from replication.nats.binary import find
+from replication.nats.binary import VERSION_MIN, find
 from replication.nats.child import Child
 from replication.nats.config import ACCOUNT, SYSTEM, ServerPlace
 from replication.nats.delivery import Delivery
@@ -70,6 +70,7 @@ class Nats:
         try:
             if settings.nats.urls:
                 await made._connect(list(settings.nats.urls), made._credentials())
+                made._check_version()
             else:
                 await made._start(directory)
             await made.publisher.open()
@@ -223,10 +224,19 @@ class Nats:
                 )
         except (TimeoutError, NatsError) as error:
             raise Unavailable(
-                f"no nats-server lets this node in at {', '.join(urls)}: "
+                f"no nats-server lets this node in at {_shown(urls)}: "
                 f"{self.client.last_error or error}",
                 code="starting",
             ) from error
+
+    def _check_version(self) -> None:
+        found = self.client.connected_server_version
+        version = (found.major, found.minor, found.patch)
+        if version < VERSION_MIN:
+            raise InvalidInput(
+                f"the nats-server at {_shown(self.settings.nats.urls)} is version "
+                f"{_dotted(version)}, a cluster needs {_dotted(VERSION_MIN)} or later"
+            )
 
     def _credentials(self) -> dict[str, Any]:
         nats = self.settings.nats
@@ -258,6 +268,15 @@ _FOREVER: dict[str, Any] = {
     "ping_interval": 5,
     "max_outstanding_pings": 2,
 }
+
+
+def _shown(urls: Sequence[str]) -> str:
+    """Without names and passwords."""
+    return ", ".join(url.rpartition("@")[2] for url in urls)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 async def _say(error: Exception) -> None:

@@ -29,6 +29,8 @@ __all__ = ["Conflict", "Publisher"]
 
 _PATIENCE_S, _PATIENCE_S_MAX = 0.5, 1.0
 _PAUSE_S, _PAUSE_S_MAX = 0.05, 0.5
+_UNSENT_BYTES_MAX = 32 << 20
+"""A server that stands still takes nothing; tries at what it did not take must not pile up."""
 _UNKNOWN = "outcome unknown: it may be in the log, or turn up in it"
 
 
@@ -75,7 +77,7 @@ class Publisher:
         until = time.monotonic() + timeout_s
         patience, pause = _PATIENCE_S, _PAUSE_S
         unanswered = False
-        last = Refused(Refusal.NO_LEADER, "no connection to the log's server", absent=True)
+        last = Refused(Refusal.NO_LEADER, "the log's server takes nothing", absent=True)
         while (left := until - time.monotonic()) > 0:
             said: Acked | Refused | None = last
             if await self._send(subject, payload, headers, reply):
@@ -109,6 +111,8 @@ class Publisher:
         self, subject: str, payload: bytes, headers: dict[str, str], reply: str
     ) -> bool:
         """False if it surely did not leave this process."""
+        if self._client.pending_data_size > _UNSENT_BYTES_MAX:
+            return False
         try:
             await self._client.publish(subject, payload, reply=reply, headers=headers)
         except OutboundBufferLimitError:

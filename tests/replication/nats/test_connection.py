@@ -92,7 +92,7 @@ def test_nodes_with_certificates_and_keys_make_a_cluster_that_others_cannot_join
     assert asyncio.run(live()) == (True, "starting")
 
 
-def test_an_operators_own_server_is_used_and_left_running(make_settings, tmp_path):
+def test_an_operators_own_server_is_used_and_left_running(make_settings, tmp_path, monkeypatch):
     (settings,) = make_settings("own", 1, replicas=1)
 
     async def live():
@@ -105,6 +105,10 @@ def test_an_operators_own_server_is_used_and_left_running(make_settings, tmp_pat
         assert await log.append(b"1", "s:1", timeout_s=10) == 1
         with pytest.raises(InvalidInput, match="operator"):
             await guest.system()
+        monkeypatch.setattr("replication.nats.connection.VERSION_MIN", (99, 0, 0))
+        with pytest.raises(InvalidInput, match=r"needs 99\.0\.0 or later") as caught:
+            await Nats.open(guest.settings, tmp_path / "guest")
+        assert own.child.passwords.account not in str(caught.value)
         await guest.close()
         assert (await own.log(0, 1).state()).last_seq == 1
         await own.close()
