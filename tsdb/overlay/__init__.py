@@ -27,6 +27,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tsdb import parallel
 from tsdb.batch import Columns, I64s, U32s
 from tsdb.overlay import kernels
 
@@ -125,18 +126,20 @@ def clip(columns: Columns, start: int, end: int) -> Columns:
 
 def gather(columns: Columns, firsts: I64s, counts: I64s) -> Columns:
     """Run i of the answer is counts[i] points of `columns` from point firsts[i] on."""
-    points = int(counts.sum())
-    offsets, timestamps, bits = _room(firsts.size, points)
-    kernels.gather(
-        firsts,
-        counts,
-        columns.timestamps,
-        columns.values.view(_U64),
-        offsets,
-        timestamps,
-        bits,
-    )
-    return Columns(offsets, timestamps[:points], bits[:points].view(np.float64))
+    offsets, timestamps, bits = _room(firsts.size, int(counts.sum()))
+    offsets[0] = 0
+    np.cumsum(counts, out=offsets[1:])
+    values = columns.values.view(_U64)
+
+    def of_part(first: int, last: int) -> None:
+        part = slice(first, last)
+        kernels.gather(
+            *(firsts[part], counts[part], columns.timestamps, values),
+            *(offsets[part], timestamps, bits),
+        )
+
+    parallel.run(firsts.size, timestamps.size // 2, of_part)
+    return Columns(offsets, timestamps, bits.view(np.float64))
 
 
 def closed_up(

@@ -160,16 +160,13 @@ def bounds(offsets, timestamps, start, end, firsts, counts):
         counts[i] = np.int64(first_above(timestamps, first, last, end) - first)
 
 
-@kernel(types.void(_INT64S, _INT64S, _INT64S, _WORDS, _OUT_INT64S, _OUT_INT64S, _OUT_WORDS))
-def gather(firsts, counts, timestamps, bits, out_at, out_timestamps, out_bits):
-    """Copy counts[i] points from firsts[i] on, one stretch after another."""
-    at = U0
-    out_at[0] = 0
+@kernel(types.void(_INT64S, _INT64S, _INT64S, _WORDS, _INT64S, _OUT_INT64S, _OUT_WORDS))
+def gather(firsts, counts, timestamps, bits, places, out_timestamps, out_bits):
+    """Copy counts[i] points from firsts[i] on to places[i]."""
     for i in range(U(firsts.size)):
         first = U(firsts[i])
         last = first + U(counts[i])
-        at = copy_points(timestamps, bits, first, last, out_timestamps, out_bits, at)
-        out_at[i + U1] = np.int64(at)
+        copy_points(timestamps, bits, first, last, out_timestamps, out_bits, U(places[i]))
 
 
 @kernel(

@@ -129,10 +129,14 @@ def _ends(evaluation: Evaluation, node: InstantSelector | Subquery, grid: Grid) 
 def _without_markers(columns: Columns) -> Columns:
     from tsdb.promql.kernels import windows as kernel
 
-    keep = np.empty(columns.points, np.bool_)
-    if not kernel.unmarked(columns.values.view(np.uint64), keep):
-        return columns
-    return reading.kept(columns, keep)
+    keep, bits = np.empty(columns.points, np.bool_), columns.values.view(np.uint64)
+    markers: list[int] = []
+
+    def of_part(first: int, last: int) -> None:
+        markers.append(kernel.unmarked(bits[first:last], keep[first:last]))
+
+    parallel.run(columns.points, columns.points // 4, of_part)  # a fraction of a nanosecond each
+    return reading.kept(columns, keep) if any(markers) else columns
 
 
 def _columns_of(vector: Vector, grid: Grid) -> Columns:
