@@ -11,10 +11,12 @@ DATA ?= demo-data
 SECONDS ?= 60
 N ?= 60000
 SEED ?= 0
+SEEDS ?= 0:1000
+STEPS ?= 260
 
 .DEFAULT_GOAL := help
 .PHONY: help install warm demo demo-once demo-cluster serve test test-all check bench fuzz \
-	promql-diff soak docs clean
+	promql-diff sim soak docs clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +74,10 @@ fuzz: warm ## crash states, faults and decoders, for SECONDS each
 # N=2000 SEED=7: a program called prometheus is looked for on PATH and in SILVERBACK_PEERS.
 promql-diff: warm ## N generated queries to Prometheus and to us, on the same points
 	PYTHONPATH=.:tests $(BIN)/python -m promql.differential --count $(N) --seed $(SEED)
+
+# SEEDS=1000, or SEEDS=80:81 to live one life again; STEPS=2000 for longer ones.
+sim: warm ## a cluster simulated from seeds, with everything that can happen to it
+	cd tests && PYTHONPATH=.. ../$(BIN)/python -m cluster --seeds $(SEEDS) --steps $(STEPS)
 
 soak: warm ## writers, readers, deletes and kill -9 against a real server, for SECONDS
 	$(BIN)/python -m tests.soak --seconds $(SECONDS)

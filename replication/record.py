@@ -83,9 +83,9 @@ def decode_record(data: bytes) -> Record:
     end = len(data) - _CHECK.size
     if xxh3_64_intdigest(data[:end]) != _CHECK.unpack_from(data, end)[0]:
         raise CorruptionError(None, 0, "checksum of a record does not hold")
-    _, version, _, shard, count, sender, sender_seq = _HEAD.unpack_from(data)
-    if version != VERSION:
-        raise CorruptionError(None, 0, f"record of version {version}")
+    _, version, zero, shard, count, sender, sender_seq = _HEAD.unpack_from(data)
+    if version != VERSION or zero:
+        raise CorruptionError(None, 0, f"record of version {version}, {zero}")
     parts, at = [], _HEAD.size
     for _ in range(count):
         part, at = _part(data, at, end)

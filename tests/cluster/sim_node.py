@@ -232,7 +232,7 @@ class SimNode:
             if outer is not None:
                 outer(op)
             free = not state["busy"] and not any(lock.locked() for lock in locks)
-            if free and rng.random() < 0.15:
+            if free and rng.random() < self.sim.beside:
                 state["busy"] = True
                 self.step()
                 state["busy"] = False

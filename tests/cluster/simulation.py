@@ -55,13 +55,19 @@ WEIGHTS = {
     "flush": 5, "compact": 1, "barrier": 3, "audit": 4, "trim": 4, "pass_time": 6,
     "kill": 2, "power_cut": 2, "power_cut_all": 0.4, "crash_inside": 4, "restart": 12,
     "pause": 1.5, "resume": 4, "cut_off": 1.5, "join": 4, "lose_majority": 1.5,
-    "regain_majority": 4, "fill_disk": 1, "empty_disk": 4, "flip": 1, "skip": 0.5, "again": 2,
-    "long_silence": 0.4,
+    "regain_majority": 4, "fill_disk": 1, "empty_disk": 4, "flip": 3, "skip": 0.5, "again": 2,
+    "reread": 3, "long_silence": 0.4,
 }  # fmt: skip
 FAULTS = (
     "retry", "give_up", "trim", "kill", "power_cut", "power_cut_all", "crash_inside", "pause",
-    "cut_off", "lose_majority", "fill_disk", "flip", "skip", "again", "long_silence",
+    "cut_off", "lose_majority", "fill_disk", "flip", "skip", "again", "reread", "long_silence",
 )  # fmt: skip
+STORMS = 0.2
+"""Of all lives, so many are short of nothing but power: few series, and many checkpoints."""
+STORM = {
+    "write": 30, "deliver": 90, "follow": 60, "step": 30, "flush": 12, "power_cut": 10,
+    "restart": 40, "audit": 20, "crash_inside": 5, "sync": 2,
+}  # fmt: skip
 ROT = ("wal/", "index/companion", "MANIFEST", "blocks/")
 
 
@@ -87,7 +93,17 @@ class Simulation:
         self._clock = 0
         self._values = 0
         left_out = {fault for fault in FAULTS if rng.random() < 0.4}
-        self.weights = {a: w for a, w in WEIGHTS.items() if a not in left_out}
+        self.weights = {
+            action: weight * rng.choice([0.3, 1, 1, 3])
+            for action, weight in WEIGHTS.items()
+            if action not in left_out
+        }
+        self.deletes = rng.choice([0.05, 0.15, 0.4])
+        self.beside = rng.choice([0.02, 0.15, 0.4])  # of upkeep's operations have an apply between
+        self.series = SERIES
+        if rng.random() < STORMS:
+            self.weights = STORM
+            self.deletes, self.beside, self.series = 0.3, 0.3, SERIES[:4]
 
     def clock(self) -> int:
         self._clock += 1
@@ -139,17 +155,17 @@ class Simulation:
         kind = rng.random()
         if kind < 0.06:
             text = str(rng.randrange(100))
-            return ("metadata", FamilyMetadata(rng.choice(SERIES), "gauge", text, ""))
-        if kind < 0.2:
+            return ("metadata", FamilyMetadata(rng.choice(self.series), "gauge", text, ""))
+        if kind < 0.06 + self.deletes:
             a, b = sorted(rng.randrange(STAMPS) for _ in range(2))
             if rng.random() < 0.4:
                 from cluster.truth import key_of
 
-                return ("delete", ("=" + key_of(rng.choice(SERIES)).hex(), a, b))
-            names = "|".join(rng.sample(SERIES, rng.randint(1, 4)))
+                return ("delete", ("=" + key_of(rng.choice(self.series)).hex(), a, b))
+            names = "|".join(rng.sample(self.series, rng.randint(1, 4)))
             return ("delete", (f'{{__name__=~"{names}"}}', a, b))
         points = {}
-        for name in rng.sample(SERIES, rng.randint(1, 4)):
+        for name in rng.sample(self.series, rng.randint(1, 4)):
             for stamp in rng.sample(range(STAMPS), rng.choice([1, 1, 2, 6])):
                 points[name, stamp] = rng.getrandbits(64)
         return ("write", points)
@@ -247,6 +263,20 @@ class Simulation:
             must(node.damage or shard in node.skipped, gap)
             node.damage = node.damage or "its place in the log was trimmed"
             self.rebuild(node)
+        return None
+
+    def do_reread(self, node: SimNode) -> bool | None:
+        """The reader begins again somewhere before the end, as after a lost connection."""
+        if not node.can_run:
+            return False
+        shard = self.rng.randrange(SHARDS)
+        first = self.logs[shard].first_seq - 1
+        at = self.rng.randint(max(first, node.cursors[shard] - 4), max(first, node.cursors[shard]))
+        if at > node.cursors[shard]:
+            return False
+        count = node.cursors[shard] - at
+        node.cursors[shard] = at
+        node.follow(shard, count)
         return None
 
     def do_step(self, node: SimNode) -> bool | None:
@@ -531,13 +561,13 @@ class Simulation:
     def check_end(self) -> None:
         for node in self.nodes:
             self.check_whole(node)
-        for node in self.nodes:  # once more, from what is on disk
-            node.sync()
-            node.kill()
-            node.disk = after_power_cut(node.disk, self.rng)
-            self.restart(node)
-            self.catch_up(node)
-            self.check_whole(node)
+        node = self.rng.choice(self.nodes)  # once more, from what is on disk
+        node.sync()
+        node.kill()
+        node.disk = after_power_cut(node.disk, self.rng)
+        self.restart(node)
+        self.catch_up(node)
+        self.check_whole(node)
         fresh = SimNode("fresh", self, SimDisk())
         self.nodes.append(fresh)
         for log in self.logs:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -105,11 +105,22 @@ def read_first():
 
 
 @pytest.fixture
-def own_servers(tmp_path: Path) -> Iterator[Servers]:
+def make_servers() -> Iterator[Callable[[Path], Servers]]:
     """For tests that hurt them."""
-    made = Servers(tmp_path)
-    yield made
-    made.stop()
+    made: list[Servers] = []
+
+    def make(directory: Path) -> Servers:
+        made.append(Servers(directory))
+        return made[-1]
+
+    yield make
+    for servers in made:
+        servers.stop()
+
+
+@pytest.fixture
+def own_servers(tmp_path: Path, make_servers: Callable[[Path], Servers]) -> Servers:
+    return make_servers(tmp_path)
 
 
 @pytest.fixture

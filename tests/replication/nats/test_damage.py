@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
 
 import pytest
@@ -97,7 +98,9 @@ def test_a_block_cut_short_is_found_and_mended(own_servers, read_first):
     async def mend():
         tending = asyncio.create_task(tend(node, barrier, every_s=0.5))
         async with asyncio.timeout(60):
-            while not (node.child.place.directory / "quarantine").exists() or await damaged(node):
+            while not (node.child.place.directory / "quarantine").exists() or damaged(
+                await survey(node), name
+            ):
                 await asyncio.sleep(0.1)
         tending.cancel()
 
@@ -108,3 +111,55 @@ def test_a_block_cut_short_is_found_and_mended(own_servers, read_first):
     quarantine = node.child.place.directory / "quarantine"
     assert [path.name for path in quarantine.iterdir()] == [f"{log.name}-1"]
     assert len(servers.run(read_first(log, 61), 60)) == 61
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 60 MB; root alone may make one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", place], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.slow
+def test_a_server_whose_disk_was_full_goes_on_when_there_is_room(
+    tmp_path, small_disk, make_servers, monkeypatch
+):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "n1").symlink_to(small_disk)
+    servers = make_servers(tmp_path / "c")
+    log, node = servers.new_log(), servers.nodes[1]
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(50 << 20))
+    monkeypatch.setattr("replication.nats.damage._ROOM_BYTES", 20 << 20)
+
+    async def barrier(stream):
+        return await stream.append(b"", "barrier", timeout_s=20)
+
+    async def live():
+        for n in range(20):
+            await log.append(bytes(1_000_000), f"s:{n}", timeout_s=20)
+        async with asyncio.timeout(60):
+            while "n1" not in (await survey(node)).disabled:
+                await asyncio.sleep(0.1)
+            tending = asyncio.create_task(tend(node, barrier, every_s=0.3))
+            await asyncio.sleep(1)
+            assert "n1" in (await survey(node)).disabled
+            ballast.unlink()
+            while True:
+                ours = [copy for copy in (await survey(node)).of(log.name) if copy.node == "n1"]
+                if ours and ours[0].messages == 20:
+                    break
+                await asyncio.sleep(0.1)
+        tending.cancel()
+        return ours[0]
+
+    copy = servers.run(live(), 90)
+    assert copy.is_whole
+    assert node.child.restarts == 0
