@@ -174,7 +174,7 @@ def _quantile(
 
     assert node.parameter is not None, "the parser checks arguments"
     fractions = evaluation.scalar(node.parameter, grid).values
-    evaluation.annotations.warn_of_extreme_quantiles(fractions)
+    evaluation.annotations.warn_of_extreme_quantiles(fractions, node.parameter)
     order = np.argsort(grouped.groups, kind="stable")
     sizes = np.bincount(grouped.groups, minlength=grouped.count)
     begins = np.concatenate(([0], np.cumsum(sizes)))

@@ -4,7 +4,7 @@
     out  immutable nodes that compare and hash by content; `type_of` says what a node gives
 
 Times are milliseconds. Nodes are equal exactly if they mean the same, so an evaluation can
-compute a subtree once that stands in a query twice.
+compute a subtree once that stands in a query twice; where they stand does not count.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ __all__ = [
     "Type",
     "Unary",
     "children",
+    "counterpart",
+    "nodes_of",
+    "place_of",
     "type_of",
     "unwrapped",
 ]
@@ -69,7 +72,8 @@ class _Inner:
     _hash: int
 
     def __post_init__(self) -> None:
-        held = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        named = [each.name for each in fields(self) if each.compare]  # type: ignore[arg-type]
+        held = [getattr(self, name) for name in named]
         object.__setattr__(self, "_hash", hash((type(self), *held)))
 
     def __hash__(self) -> int:
@@ -82,6 +86,7 @@ class Number:
 
     value: float
     is_duration: bool = False  # written as `5m`; means the same as 300
+    place: str = field(default="", compare=False)  # line:column where it begins
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Number) and pack("d", self.value) == pack("d", other.value)
@@ -93,6 +98,7 @@ class Number:
 @dataclass(frozen=True, slots=True)
 class Text:
     value: str
+    place: str = field(default="", compare=False)  # line:column where it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,7 @@ class InstantSelector:
     offset_ms: int = 0
     at: int | Anchor | None = None
     named: bool = field(default=False, compare=False)  # the name stood before the braces: first
+    place: str = field(default="", compare=False)  # line:column where it begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,7 @@ class Subquery(_Inner):
 class Call(_Inner):
     function: str
     arguments: tuple[Node, ...]
+    place: str = field(default="", compare=False)  # line:column where it begins
 
     __hash__ = _Inner.__hash__
 
@@ -143,6 +151,7 @@ class Aggregate(_Inner):
     parameter: Node | None = None
     labels: tuple[str, ...] = ()
     without: bool = False
+    place: str = field(default="", compare=False)  # line:column where it begins
 
     __hash__ = _Inner.__hash__
 
@@ -174,6 +183,7 @@ class Binary(_Inner):
 class Unary(_Inner):
     operator: str  # + or -
     inner: Node
+    place: str = field(default="", compare=False)  # line:column where it begins
 
     __hash__ = _Inner.__hash__
 
@@ -181,6 +191,7 @@ class Unary(_Inner):
 @dataclass(frozen=True, slots=True)
 class Parenthesised(_Inner):
     inner: Node
+    place: str = field(default="", compare=False)  # line:column where it begins
 
     __hash__ = _Inner.__hash__
 
@@ -238,6 +249,35 @@ def children(node: Node) -> Iterator[Node]:
             yield right
         case _:
             return
+
+
+def nodes_of(node: Node) -> list[Node]:
+    """A node and all below it; in the same order for nodes that are equal."""
+    found, waiting = [], [node]
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children(found[-1])
+    return found
+
+
+def counterpart(part: Node, first: Node, second: Node) -> Node:
+    """What `part` of the first of two equal nodes is in the second."""
+    pairs = zip(nodes_of(first), nodes_of(second), strict=True)
+    return next((theirs for mine, theirs in pairs if mine is part), part)
+
+
+def place_of(node: Node) -> str:
+    """Line and column at which a node begins in its text; nothing where that is not known."""
+    while True:
+        match node:
+            case RangeSelector(selector):
+                return selector.place
+            case Subquery(inner):
+                node = inner
+            case Binary(_, left):
+                node = left
+            case _:
+                return node.place
 
 
 def unwrapped(node: Node) -> Node:

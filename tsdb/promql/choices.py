@@ -14,7 +14,7 @@ import xxhash
 from tsdb.batch import F64s, I64s
 from tsdb.index.labels import Labels
 from tsdb.promql import ordering, spoken
-from tsdb.promql.ast import Aggregate
+from tsdb.promql.ast import Aggregate, Node
 from tsdb.promql.errors import QueryFailed
 from tsdb.promql.values import Bools, Grid, Vector, contiguous
 
@@ -32,7 +32,7 @@ def evaluate(evaluation: Evaluation, node: Aggregate, grid: Grid) -> Vector:
     parameter = evaluation.scalar(node.parameter, grid).values
     vector = evaluation.vector(node.inner, grid)
     if node.operator == "limit_ratio":
-        _warn_of_ratios(evaluation, parameter)
+        _warn_of_ratios(evaluation, parameter, node.parameter)
     if not vector.present.any():
         return Vector.empty(grid.count)
     if node.operator == "limit_ratio":
@@ -93,12 +93,13 @@ def _first_ones(vector: Vector, groups: I64s, k: I64s, count: int) -> Vector:
     return Vector(vector.rows, vector.values, chosen).pruned()
 
 
-def _warn_of_ratios(evaluation: Evaluation, ratio: F64s) -> None:
+def _warn_of_ratios(evaluation: Evaluation, ratio: F64s, about: Node) -> None:
     for bound, extreme in ((1.0, ratio.max()), (-1.0, ratio.min())):
         if abs(extreme) > 1 and extreme * bound > 0:
             evaluation.annotations.warn(
                 f"ratio value should be between -1 and 1, got {spoken.number(float(extreme))}, "
-                f"capping to {spoken.number(bound)}"
+                f"capping to {spoken.number(bound)}",
+                about,
             )
 
 

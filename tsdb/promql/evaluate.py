@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
@@ -63,6 +64,16 @@ def functions() -> Mapping[str, Handler]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A value, of which node it was computed, and which annotations came of that."""
+
+    value: Value
+    node: Node
+    since: int
+    until: int
+
+
 class Evaluation:
     """One query under way. Not thread-safe; everything it returned stays valid."""
 
@@ -90,12 +101,12 @@ class Evaluation:
         self._trace = trace
         self._fixed: frozenset[Node] = frozenset()
         self._repeated: frozenset[Node] = frozenset()
-        self._known: dict[tuple[Node, Grid], Value] = {}
+        self._known: dict[tuple[Node, Grid], Known] = {}
         self._room = Room()
 
     def run(self, node: Node) -> Value:
         """The value of a whole query."""
-        nodes = _walk(node)
+        nodes = ast.nodes_of(node)
         self._fixed = _fixed(nodes[::-1])
         counted = Counter(nodes)
         self._repeated = frozenset(n for n, times in counted.items() if times > 1)
@@ -120,12 +131,17 @@ class Evaluation:
             if isinstance(found, Vector):
                 self.charge_cells(len(found.rows) * grid.count)
             return self._held(_spread(found, grid.count))
-        known = self._known.get((node, grid)) if node in self._repeated else None
+        if node not in self._repeated:
+            return self._held(self._computed(node, grid))
+        known = self._known.get((node, grid))
         if known is None:
-            known = self._held(self._computed(node, grid))
-            if node in self._repeated:
-                self._known[node, grid] = known
-        return known
+            since = len(self.annotations.said)
+            value = self._held(self._computed(node, grid))
+            known = Known(value, node, since, len(self.annotations.said))
+            self._known[node, grid] = known
+        elif known.until > known.since:
+            self.annotations.again(known.since, known.until, known.node, node)
+        return known.value
 
     def vector(self, node: Node, grid: Grid) -> Vector:
         found = self.value(node, grid)
@@ -252,14 +268,6 @@ def _fixed(nodes: Sequence[Node]) -> frozenset[Node]:
         if fixed:
             pinned.add(node)
     return frozenset(n for n in pinned if not isinstance(n, ast.Number | ast.Text))
-
-
-def _walk(node: Node) -> list[Node]:
-    found, waiting = [], [node]
-    while waiting:
-        found.append(waiting.pop())
-        waiting += ast.children(found[-1])
-    return found
 
 
 def _tick(ticks: int) -> int:

@@ -23,6 +23,7 @@ from tsdb.index.labels import METRIC_NAME
 from tsdb.index.matchers import Matcher, Op, all_match_empty
 from tsdb.promql import ast
 from tsdb.promql.ast import Anchor, Cardinality, Matching, Node
+from tsdb.promql.places import Places
 from tsdb.promql.prescan import Scanned, scan
 
 __all__ = ["EXPERIMENTAL_FUNCTIONS", "parse"]
@@ -112,19 +113,48 @@ def _with_strings(sentence: str, scanned: Scanned) -> str:
     )
 
 
+class _Row:
+    """Places of one kind, taken one by one."""
+
+    def __init__(self, places: list[str]) -> None:
+        self._places = iter(places)
+        self._short = False
+
+    def next(self) -> str:
+        place = next(self._places, None)
+        self._short |= place is None
+        return place or ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there were neither too few nor too many."""
+        return not self._short and next(self._places, None) is None
+
+
 class _Reader:
     """The package's tree to ours, in the order of the text."""
 
     def __init__(self, scanned: Scanned, features: frozenset[str]) -> None:
         self._scanned = scanned
         self._features = features
-        self._signs = iter(scanned.signs)
+        self._begin()
+
+    def _begin(self) -> None:
+        scanned = self._scanned
+        self._signs = iter(zip(scanned.signs, scanned.places.signs, strict=True))
+        self._calls = _Row(scanned.places.calls)
+        self._selectors = _Row(scanned.places.selectors)
+        self._groups = _Row(scanned.places.groups)
 
     def whole(self, tree: Any) -> Node:
         node = self._node(tree, 0)
         if next(self._signs, None) is not None:
             raise InvalidInput("unexpected unary operator")
-        return node
+        if all(row.is_over for row in (self._calls, self._selectors, self._groups)):
+            return node
+        self._scanned.places = Places(signs=[""] * len(self._scanned.signs))
+        self._begin()
+        return self._node(tree, 0)
 
     def _node(self, tree: Any, depth: int) -> Node:
         if depth > limits.QUERY_DEPTH_MAX:
@@ -138,7 +168,7 @@ class _Reader:
             case "NumberLiteral":
                 return self._number(tree)
             case "StringLiteral":
-                return ast.Text(self._scanned.string(tree.val))
+                return ast.Text(self._scanned.string(tree.val), self._string_place(tree.val))
             case "VectorSelector":
                 return self._selector(tree)
             case "MatrixSelector":
@@ -153,26 +183,33 @@ class _Reader:
             case "BinaryExpr":
                 return self._binary(tree, depth)
             case "UnaryExpr":
-                return ast.Unary(next(self._signs), self._node(tree.expr, depth))
+                sign, place = next(self._signs)
+                return ast.Unary(sign, self._node(tree.expr, depth), place)
             case "ParenExpr":
-                return ast.Parenthesised(self._node(tree.expr, depth))
+                place = self._groups.next()
+                return ast.Parenthesised(self._node(tree.expr, depth), place)
         raise AssertionError(f"the parser made a {type(tree).__name__}")
 
     def _number(self, tree: Any) -> ast.Number:
         numeral = self._scanned.numerals[abs(int(tree.val)) - 1]
-        value = numeral.value
+        value, place = numeral.value, numeral.place
         if numeral.folded:
-            for _ in range(numeral.signs):
-                value = -value if next(self._signs) == "-" else value
-        return ast.Number(value, is_duration=numeral.as_duration_ms is not None)
+            found = [next(self._signs) for _ in range(numeral.signs)]
+            value = -value if [sign for sign, _ in found].count("-") % 2 else value
+            place = found[0][1] if found else place
+        return ast.Number(value, numeral.as_duration_ms is not None, place)
+
+    def _string_place(self, name: str) -> str:
+        places = self._scanned.places.strings
+        return places[int(name[1:])] if places and name.startswith("#") else ""
 
     def _call(self, tree: Any, depth: int) -> ast.Call:
-        name = tree.func.name
+        name, place = tree.func.name, self._calls.next()
         self._check_function(name)
         if name == "info" and len(tree.args) > 1:
             inner = self._node(tree.args[0], depth)
-            return ast.Call(name, (inner, self._label_selector(tree.args[1])))
-        return ast.Call(name, tuple(self._node(a, depth) for a in tree.args))
+            return ast.Call(name, (inner, self._label_selector(tree.args[1])), place)
+        return ast.Call(name, tuple(self._node(a, depth) for a in tree.args), place)
 
     def _label_selector(self, tree: Any) -> ast.InstantSelector:
         """What info() takes: matchers without a name before them, which may match nothing."""
@@ -191,13 +228,14 @@ class _Reader:
             )
             for m in tree.matchers.matchers
         ]
+        place = self._selectors.next()
         named = tree.name is not None and not tree.name.startswith("#")
         if tree.name:
             matchers.insert(0, Matcher(METRIC_NAME, Op.EQUAL, self._scanned.string(tree.name)))
         if not may_be_empty and all_match_empty(matchers):
             raise InvalidInput("vector selector must contain at least one non-empty matcher")
         return ast.InstantSelector(
-            tuple(matchers), self._length(tree.offset), self._at(tree.at), named=named
+            tuple(matchers), self._length(tree.offset), self._at(tree.at), named, place
         )
 
     def _subquery(self, tree: Any, depth: int) -> ast.Subquery:
@@ -207,7 +245,7 @@ class _Reader:
         return ast.Subquery(inner, range_ms, step, self._length(tree.offset), self._at(tree.at))
 
     def _aggregate(self, tree: Any, depth: int) -> ast.Aggregate:
-        operator = str(tree.op).lower()
+        operator, place = str(tree.op).lower(), self._calls.next()
         if operator in _EXPERIMENTAL_AGGREGATIONS and EXPERIMENTAL_FUNCTIONS not in self._features:
             raise InvalidInput(
                 f"{operator}() is experimental and must be enabled with "
@@ -217,7 +255,8 @@ class _Reader:
         labels = self._labels(modifier.labels) if modifier else ()
         without = bool(modifier) and str(modifier.type).endswith("Without")
         parameter = None if tree.param is None else self._node(tree.param, depth)
-        return ast.Aggregate(operator, self._node(tree.expr, depth), parameter, labels, without)
+        inner = self._node(tree.expr, depth)
+        return ast.Aggregate(operator, inner, parameter, labels, without, place)
 
     def _binary(self, tree: Any, depth: int) -> Node:
         """`a + b + c` is as deep as it is long, to the left: a loop, no recursion."""

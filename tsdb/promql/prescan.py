@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from tsdb import limits
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.index.quoting import shown, unquote
+from tsdb.promql.places import Places, Text, Token, places_of
 
 __all__ = ["Numeral", "Scanned", "scan"]
 
@@ -61,6 +62,7 @@ class Numeral:
     value: float
     as_duration_ms: int | None = None
     signs: int = 0
+    place: str = ""  # line:column
     folded: bool = True  # the grammar makes one number of signs and numeral, but not in -2^2
 
     def milliseconds(self) -> int:
@@ -92,6 +94,8 @@ class Scanned:
     strings: list[str] = field(default_factory=list)
     operators: dict[int, str] = field(default_factory=dict)
     signs: list[str] = field(default_factory=list)  # unary + and -, as they stand in the text
+    tokens: list[Token] = field(default_factory=list)
+    places: Places = field(default_factory=Places)
 
     def string(self, name: str) -> str:
         """What a string or label name of the grammar's tree stands for."""
@@ -128,6 +132,7 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.found = Scanned()
         self._text = text
+        self._lines = Text(text)
         self._pieces: list[str] = []
         self._open: list[str] = []  # closing brackets that are awaited
         self._lists: list[int] = []  # depths at which the labels of `on (...)` stand
@@ -135,6 +140,7 @@ class _Scanner:
         self._run = 0  # unary signs right before this place
         self._operand = False  # an operand has just ended, so that + is an operator
         self._last = ""
+        self._at = 0  # where the token begins that is being read
 
     def run(self) -> None:
         text, position = self._text, 0
@@ -145,6 +151,8 @@ class _Scanner:
             if kind == "space":
                 continue
             self._check_room()
+            self._at = match.start()
+            self.found.tokens.append(Token(kind or "", token, self._at))
             if kind == "string":
                 value, position = self._string(match.start())
                 self._operand, self._run, self._last = True, 0, '"'
@@ -156,6 +164,7 @@ class _Scanner:
             else:
                 self._symbol(token)
         self.found.text = " ".join(self._pieces)
+        places_of(self._lines, self.found.tokens, self.found.places)
 
     def _check_room(self) -> None:
         if len(self._pieces) >= limits.QUERY_TOKENS_MAX:
@@ -185,9 +194,7 @@ class _Scanner:
         raise self._error(position, f"unexpected character: {shown(self._text[position])}")
 
     def _error(self, position: int, sentence: str) -> InvalidInput:
-        line = self._text.count("\n", 0, position) + 1
-        column = position - (self._text.rfind("\n", 0, position) + 1) + 1
-        return InvalidInput(f"{line}:{column}: parse error: {sentence}")
+        return InvalidInput(f"{self._lines.place(position)}: parse error: {sentence}")
 
     # --- tokens --------------------------------------------------------------------------------
 
@@ -198,6 +205,7 @@ class _Scanner:
             raise self._error(position, str(error)) from error
         place = len(self.found.strings)
         self.found.strings.append(value)
+        self.found.places.strings.append(self._lines.place(position))
         if self._last in _MATCHING:
             self.found.operators[place] = self._last
         return f'"#{place}"', end
@@ -216,6 +224,7 @@ class _Scanner:
                 numeral.value = -numeral.value
                 self._operators -= 1
         numeral.signs = self._run
+        numeral.place = self._lines.place(self._at)
         self.found.numerals.append(numeral)
         self._pieces.append(str(len(self.found.numerals)))
         self._operand, self._run, self._last = True, 0, "#"
@@ -255,6 +264,7 @@ class _Scanner:
             piece = "="
             if last.lower() == "or":  # a label; the grammar thinks of its own extension
                 self.found.strings.append(last)
+                self.found.places.strings.append("")
                 self._pieces[-1] = f'"#{len(self.found.strings) - 1}"'
         elif token in _OPERATORS and not (self._open and self._open[-1] in "}]"):
             piece = self._operator(token, last)
@@ -292,6 +302,7 @@ class _Scanner:
             return token
         if unary:
             self.found.signs.append(token)
+            self.found.places.signs.append(self._lines.place(self._at))
             self._run += 1
             return "-"
         if token == "^" and last == "#":

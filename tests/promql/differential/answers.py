@@ -39,7 +39,6 @@ VALUE_BOUND = 1e-12
 ATTEMPTS = 6
 UNSEEN = re.compile(r"\[[\w.]+:.*@")
 CHOOSING = re.compile(r"\b(topk|bottomk|limitk)\b")
-POSITION = re.compile(r" \(\d+:\d+\)$")
 
 Point = tuple[int, str]
 Key = tuple[tuple[str, str], ...]
@@ -85,7 +84,7 @@ def outcome_of_json(answer: dict[str, Any]) -> Outcome:
     data = answer["data"]
     result = data["result"]
     outcome = Outcome(
-        data["resultType"], [], _placeless(answer.get("warnings")), _placeless(answer.get("infos"))
+        data["resultType"], [], _sorted(answer.get("warnings")), _sorted(answer.get("infos"))
     )
     if outcome.kind in {"scalar", "string"}:
         outcome.series.append(((), [_point(result)]))
@@ -115,7 +114,7 @@ def asked_of_us(
 
 
 def _outcome(answer: Answer) -> Outcome:
-    warnings, infos = _placeless(answer.warnings), _placeless(answer.infos)
+    warnings, infos = _sorted(answer.warnings), _sorted(answer.infos)
     outcome = Outcome(str(answer.type), [], warnings, infos)
     times = answer.times.tolist()
     match answer.value:
@@ -149,9 +148,8 @@ def _point(pair: list[Any]) -> Point:
     return round(pair[0] * 1000), pair[1]
 
 
-def _placeless(sentences: list[str] | None) -> list[str]:
-    """Prometheus names the place in the query; we do not."""
-    return sorted({POSITION.sub("", sentence) for sentence in sentences or ()})
+def _sorted(sentences: list[str] | None) -> list[str]:
+    return sorted(set(sentences or ()))
 
 
 def disagreement(

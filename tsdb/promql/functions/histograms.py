@@ -78,7 +78,7 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     from tsdb.promql.kernels import histograms as kernel
 
     wanted = evaluation.scalar(call.arguments[0], grid).values
-    evaluation.annotations.warn_of_quantiles(wanted)
+    evaluation.annotations.warn_of_quantiles(wanted, call.arguments[0])
     buckets = _buckets(evaluation, call.arguments[1], grid)
     found, seen = np.empty(buckets.shape), np.zeros(buckets.shape, np.bool_)
     lifted = np.zeros(buckets.shape[0], np.int64)
@@ -92,9 +92,9 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     parallel.run(buckets.shape[0], buckets.values.size, of_groups, evaluation.check)
     # Prometheus knows a histogram's name only at the first step.
     for group in np.flatnonzero(lifted & kernel.FIRST).tolist():
-        evaluation.annotations.tell(LIFTED + quote(buckets.names[group]))
+        evaluation.annotations.tell(LIFTED + quote(buckets.names[group]), call.arguments[1])
     if (lifted & kernel.LATER).any():
-        evaluation.annotations.tell(f'{LIFTED}""')
+        evaluation.annotations.tell(f'{LIFTED}""', call.arguments[1])
     return Vector(buckets.rows, found, seen).merged()
 
 
@@ -130,7 +130,7 @@ def _buckets(evaluation: Evaluation, node: Node, grid: Grid) -> Buckets:
     called, of_metric = vector.rows.grouped((METRIC_NAME,), without=False)
     metrics = of_metric.labels()
     for row in np.flatnonzero(~bounded).tolist():
-        _warn(evaluation, texts[places[row]].get(BOUND, ""), metrics[called[row]].name)
+        _warn(evaluation, texts[places[row]].get(BOUND, ""), metrics[called[row]].name, node)
     kept = np.flatnonzero(bounded)
     order = kept[np.lexsort((bounds[kept], called[kept], groups[kept]))]
     new = np.ones(order.size, np.bool_)
@@ -150,10 +150,11 @@ def _buckets(evaluation: Evaluation, node: Node, grid: Grid) -> Buckets:
     )
 
 
-def _warn(evaluation: Evaluation, bound: str, name: str) -> None:
+def _warn(evaluation: Evaluation, bound: str, name: str, about: Node) -> None:
     evaluation.annotations.warn(
         f'bucket label "{BOUND}" is missing or has a malformed value of {quote(bound)} '
-        f"for metric name {quote(name)}"
+        f"for metric name {quote(name)}",
+        about,
     )
 
 

@@ -55,7 +55,8 @@ def _quantile(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     wanted = evaluation.scalar(call.arguments[0], grid).values
     found = ranges.windows_of(evaluation, call, grid, at=1)
     vector = ranges.computed(evaluation, found, kernels.quantiles, wanted, False, scratch=2)
-    evaluation.annotations.warn_of_quantiles(wanted[vector.present.any(axis=0)])
+    bad = wanted[vector.present.any(axis=0)]
+    evaluation.annotations.warn_of_quantiles(bad, call.arguments[0])
     return vector
 
 

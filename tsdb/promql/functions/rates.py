@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tsdb.index.labels import METRIC_NAME
 from tsdb.promql import ranges
-from tsdb.promql.ast import Call
+from tsdb.promql.ast import Call, Node
 from tsdb.promql.values import Grid, Vector
 
 if TYPE_CHECKING:
@@ -32,18 +32,19 @@ def _extrapolated(
     found = ranges.windows_of(evaluation, call, grid)
     vector = ranges.named(evaluation, found, kernels.extrapolated, counter, rate)
     if counter:
-        _tell_of_gauges(evaluation, vector.rows)
+        _tell_of_gauges(evaluation, vector.rows, call.arguments[0])
     return ranges.nameless(vector)
 
 
-def _tell_of_gauges(evaluation: Evaluation, rows: Rows) -> None:
+def _tell_of_gauges(evaluation: Evaluation, rows: Rows, about: Node) -> None:
     _, names = rows.grouped((METRIC_NAME,), without=False)
     for labels in names.labels():
         name = labels.get(METRIC_NAME)
         if name and not name.endswith(COUNTER_SUFFIXES):
             evaluation.annotations.tell(
                 "metric might not be a counter, name does not end in "
-                f'_total/_sum/_count/_bucket: "{name}"'
+                f'_total/_sum/_count/_bucket: "{name}"',
+                about,
             )
 
 

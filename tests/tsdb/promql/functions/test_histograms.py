@@ -150,7 +150,7 @@ def test_many_histograms_of_different_buckets(ask: Ask, table: Tabled) -> None:
 def test_bounds_are_read_as_go_reads_them(ask: Ask, text: str, read: bool) -> None:
     answer = ask("histogram_quantile(0.5, h)", {f'h{{le="{text}", p="a"}}': [1.0]})
     said = f'bucket label "le" is missing or has a malformed value of "{text}" for metric name "h"'
-    assert answer.warnings == ([] if read else [f"PromQL warning: {said}"])
+    assert answer.warnings == ([] if read else [f"PromQL warning: {said} (1:25)"])
 
 
 def test_counts_that_shrink_are_told_of(ask: Ask, ask_once: Ask) -> None:
@@ -161,7 +161,7 @@ def test_counts_that_shrink_are_told_of(ask: Ask, ask_once: Ask) -> None:
     }
     (said,) = ask("histogram_quantile(0.5, h)", stored).infos
     assert said.startswith("PromQL info: input to histogram_quantile needed to be fixed")
-    assert said.endswith('for metric name ""')
+    assert said.endswith('for metric name "" (1:25)')
     first = {labels: values[1:] for labels, values in stored.items()}
     assert ask_once("histogram_quantile(0.5, h)", first).infos == [said.replace('""', '"h"')]
     rounding = stored | {'h{le="1"}': [1.0, 3.0000000000000004]}

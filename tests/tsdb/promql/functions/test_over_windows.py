@@ -58,7 +58,7 @@ def test_rates_of_what_is_not_called_a_counter(ask: Ask) -> None:
     series = {"x": [1.0, 2.0, 3.0], "y_total": [1.0, 2.0, 3.0], "z_bucket": [1.0, 2.0, 3.0]}
     assert ask("rate(x[2m])", series).infos == [
         "PromQL info: metric might not be a counter, name does not end in "
-        '_total/_sum/_count/_bucket: "x"'
+        '_total/_sum/_count/_bucket: "x" (1:6)'
     ]
     for quiet in ("rate(y_total[2m])", "increase(z_bucket[2m])", "delta(x[2m])", "rate(x[1m])"):
         assert ask(quiet, series).infos == []
@@ -68,7 +68,9 @@ def test_quantiles_that_are_no_fractions(ask: Ask, table: Table) -> None:
     series = {"x": [1.0, 2.0]}
     answer = ask("quantile_over_time(1.5, x[2m])", series)
     assert table(answer) == {"{}": [math.inf, math.inf]}
-    assert answer.warnings == ["PromQL warning: quantile value should be between 0 and 1, got 1.5"]
+    assert answer.warnings == [
+        "PromQL warning: quantile value should be between 0 and 1, got 1.5 (1:20)"
+    ]
     assert ask("quantile_over_time(1.5, z[2m])", series).warnings == []
 
 
