@@ -46,6 +46,7 @@ BENCHMARKS = {
     "peers": "stdout",
     "promql_json": "stdout",
     "queries": "stdout",
+    "cluster": "stdout",
 }
 
 
