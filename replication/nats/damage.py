@@ -22,7 +22,7 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,11 +31,13 @@ from typing import Any
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from replication.nats.child import Child
 from replication.nats.config import ACCOUNT, SYSTEM
 from replication.nats.connection import Nats
 from replication.nats.jetstream import ShardStream
 from replication.nats.kv import Keys
 from tsdb.errors import InvalidInput, TSDBError, Unavailable
+from tsdb.vfs import OsFiles
 
 __all__ = ["Copy", "Survey", "damaged", "repair", "survey", "tend", "why_damaged", "why_not_now"]
 
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 _SURVEY_S = 2.0
 _WHOLE_S, _LOOK_AGAIN_S = 120.0, 0.25
 _CONFIRM_S = 3.0
+_ROOM_BYTES = 512 << 20
+"""Free again before a server is started that had none: it needs some of it to start."""
 _LOCK_KEY, _LOCK_S = "repair", 300
 
 
@@ -66,10 +70,14 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """`careless` are servers that do not fsync before they ack: nothing they hold is safe."""
+    """`careless` servers do not fsync before they ack: nothing they hold is safe.
+
+    `disabled` ones met a full disk and keep no log until they are started again.
+    """
 
     answered: frozenset[str]
     careless: frozenset[str]
+    disabled: frozenset[str]
     copies: tuple[Copy, ...]
 
     def of(self, stream: str) -> list[Copy]:
@@ -126,16 +134,19 @@ async def survey(nats: Nats) -> Survey:
         pass
     finally:
         await subscription.unsubscribe()
-    careless = {node for node, data in said.items() if not data["config"].get("sync_always")}
+    careless = {
+        node
+        for node, data in said.items()
+        if "config" in data and not data["config"].get("sync_always")
+    }
+    disabled = {node for node, data in said.items() if data.get("disabled")}
     copies = [copy for node, data in said.items() for copy in _copies(nats, node, data)]
-    return Survey(frozenset(said), frozenset(careless), tuple(copies))
+    return Survey(frozenset(said), frozenset(careless), frozenset(disabled), tuple(copies))
 
 
-async def damaged(nats: Nats) -> dict[str, str]:
+def damaged(seen: Survey, node: str) -> dict[str, str]:
     """Which copies of this node are, and why."""
-    seen, node, found = await survey(nats), nats.settings.node, {}
-    for name in sorted(seen.careless):
-        log.error("nats-server of %s acks what it has not fsynced: sync_interval: always", name)
+    found = {}
     for copy in seen.copies:
         if copy.node == node:
             others = [other for other in seen.of(copy.stream) if other.node != node]
@@ -148,26 +159,50 @@ async def damaged(nats: Nats) -> dict[str, str]:
 async def tend(
     nats: Nats, barrier: Callable[[ShardStream], Awaitable[int]], *, every_s: float = 60.0
 ) -> None:
-    """Look at this node's copies for ever, and mend what stays damaged from one look to the next.
+    """Look at this node's server and its copies for ever, and mend them.
 
-    `barrier` appends to the log it is given and gives the seq of the ack. Nothing to do where the
-    operator runs the servers.
+    A copy that stays damaged from one look to the next is made anew; a server that stopped keeping
+    logs when its disk was full is started again when there is room. `barrier` appends to the log it
+    is given and gives the seq of the ack. Nothing to do where the operator runs the servers.
     """
     while nats.child is not None:
         await asyncio.sleep(every_s)
         try:
-            first = await damaged(nats)
-            if not first:
-                continue
-            await asyncio.sleep(_CONFIRM_S)  # a trim on its way looks like damage for a moment
-            lock = await nats.keys("locks")
-            for name, why in (await damaged(nats)).items():
-                if name in first:
-                    log.error("the copy of %s on %s: %s", name, nats.settings.node, why)
-                    stream = nats.stream(name)
-                    await repair(nats, name, lock, partial(barrier, stream))
+            seen = await survey(nats)
+            await _reopen(nats.child, seen)
+            first = damaged(seen, nats.settings.node)
+            if first:
+                await asyncio.sleep(_CONFIRM_S)  # a trim on its way looks like damage for a moment
+                await _mend(nats, barrier, first.keys())
         except (TSDBError, NatsError, OSError) as error:
             log.warning("copies of logs are not mended now: %s", error)
+
+
+async def _reopen(child: Child, seen: Survey) -> None:
+    node = child.place.node
+    for name in sorted(seen.careless):
+        log.error("nats-server of %s acks what it has not fsynced: sync_interval: always", name)
+    if node not in seen.disabled:
+        return
+    free = OsFiles().free_bytes(child.place.directory)[0]
+    if free < _ROOM_BYTES:
+        log.error("nats-server of %s keeps no logs: %d bytes of disk are free", node, free)
+        return
+    log.warning("nats-server of %s kept no logs, there is room now: started again", node)
+    async with child.rest():
+        pass
+
+
+async def _mend(
+    nats: Nats, barrier: Callable[[ShardStream], Awaitable[int]], first: Set[str]
+) -> None:
+    """Those that were damaged before and still are."""
+    node = nats.settings.node
+    lock = await nats.keys("locks")
+    for name, why in damaged(await survey(nats), node).items():
+        if name in first:
+            log.error("the copy of %s on %s: %s", name, node, why)
+            await repair(nats, name, lock, partial(barrier, nats.stream(name)))
 
 
 async def repair(

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from replication.nats.config import render
+from replication.nats.connection import Nats
 from replication.nats.damage import Copy, damaged, survey, tend, why_damaged, why_not_now
 
 
@@ -53,6 +55,23 @@ def test_a_survey_hears_of_every_copy(servers):
     assert {copy.node for copy in copies} == {"n0", "n1", "n2"}
     assert all(copy.is_whole and copy.last_seq == 3 for copy in copies)
     assert len({copy.raft_group for copy in copies}) == 1
+
+
+def test_a_server_that_does_not_fsync_before_it_acks_is_named(make_settings, tmp_path, monkeypatch):
+    def careless(*told):
+        return render(*told).replace('"always"', '"2m"')
+
+    monkeypatch.setattr("replication.nats.child.render", careless)
+    (settings,) = make_settings("careless", 1, replicas=1)
+
+    async def live():
+        nats = await Nats.open(settings, tmp_path)
+        await nats.ready()
+        seen = await survey(nats)
+        await nats.close()
+        return seen
+
+    assert asyncio.run(live()).careless == {"n0"}
 
 
 @pytest.mark.slow
