@@ -48,6 +48,7 @@ class _OfDatabase(Collector):
         yield from _of_refusals(node)
         yield from _of_rules(node)
         yield from _of_scraping(node)
+        yield from _of_cluster(node)
         try:
             database = node.database()
         except Unavailable:
@@ -101,6 +102,25 @@ def _of_rules(node: Node) -> Iterator[Metric]:
         ("alert_errors", "Requests to Alertmanagers that failed.", sent.errors),
     ):
         yield CounterMetricFamily(f"{PREFIX}{name}_total", words, count)
+
+
+def _of_cluster(node: Node) -> Iterator[Metric]:
+    """Where this node is in the log of each shard."""
+    if node.cluster is None:
+        return
+    applier = node.cluster.applier
+    stopped = applier.stopped
+    serving = [int(shard not in stopped) for shard in range(len(applier.applied))]
+    for name, words, values in (
+        ("applied", "Position in the log up to which points are visible.", applier.applied),
+        ("durable", "Position up to which the node has the log on its disk.", applier.durable),
+        ("acked", "Last position that this node has answered a write with.", node.cluster.acked),
+        ("serving", "1 while the node follows the log, 0 once it had to stop.", serving),
+    ):
+        family = GaugeMetricFamily(f"{PREFIX}shard_{name}", words, labels=["shard"])
+        for shard, value in enumerate(values):
+            family.add_metric([str(shard)], value)
+        yield family
 
 
 def _of_listeners(node: Node) -> Iterator[Metric]:

@@ -49,6 +49,11 @@ class ClusterDatabase(Database):
         self._reads = threading.local()
         self._joined: Unavailable | None = Unavailable("the node is joining", code="starting")
 
+    @property
+    def acked(self) -> list[int]:
+        """The last position in each shard's log that a write was answered with here."""
+        return list(self.gateway.acked)
+
     def check_joined(self) -> None:
         """Raises Unavailable while this node has not come up to what was acked when it began."""
         self._check_whole()

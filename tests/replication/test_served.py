@@ -100,6 +100,20 @@ def test_all_copies_are_equal(cluster: DevCluster) -> None:
     assert {shard["leader"] for shard in document["shards"]} <= {"node-1", "node-2", "node-3"}
 
 
+def test_figures_say_where_a_node_is(cluster: DevCluster) -> None:
+    put(cluster.nodes[0].url, "figures", b"1")
+    with urllib.request.urlopen(f"{cluster.nodes[0].url}/metrics", timeout=WAIT_S) as answer:
+        text = answer.read().decode()
+    for shard in range(SHARDS):
+        assert f'silverback_shard_serving{{shard="{shard}"}} 1.0' in text
+    acked, applied = (
+        [float(line.split()[1]) for line in text.splitlines() if line.startswith(name + "{")]
+        for name in ("silverback_shard_acked", "silverback_shard_applied")
+    )
+    assert max(acked) > 0
+    assert all(a <= b for a, b in zip(acked, applied, strict=True))
+
+
 def test_a_bad_level_and_a_bad_position_are_refused(cluster: DevCluster) -> None:
     put(cluster.nodes[0].url, "there", b"1")
     for headers in ({"X_Silverback_Read": "newest"}, {"X_Silverback_Position": "7:x"}):
