@@ -105,12 +105,12 @@ def read_first():
 
 
 @pytest.fixture
-def make_servers() -> Iterator[Callable[[Path], Servers]]:
+def make_servers() -> Iterator[Callable[..., Servers]]:
     """For tests that hurt them."""
     made: list[Servers] = []
 
-    def make(directory: Path) -> Servers:
-        made.append(Servers(directory))
+    def make(directory: Path, nodes: int = 3) -> Servers:
+        made.append(Servers(directory, nodes))
         return made[-1]
 
     yield make
@@ -119,7 +119,7 @@ def make_servers() -> Iterator[Callable[[Path], Servers]]:
 
 
 @pytest.fixture
-def own_servers(tmp_path: Path, make_servers: Callable[[Path], Servers]) -> Servers:
+def own_servers(tmp_path: Path, make_servers: Callable[..., Servers]) -> Servers:
     return make_servers(tmp_path)
 
 
