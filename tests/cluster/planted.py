@@ -10,7 +10,7 @@ from cluster import simulation
 from crash.mutants import mutant
 
 RELOAD = ("tsdb.engine", "tsdb.database", "tsdb.commit")
-SEEDS_MAX = 100
+SEEDS_MAX = 200
 
 BUGS = {
     "a group is acked when any of its shards did": (

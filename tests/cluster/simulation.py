@@ -55,20 +55,20 @@ WEIGHTS = {
     "flush": 5, "compact": 1, "barrier": 3, "audit": 4, "trim": 4, "pass_time": 6,
     "kill": 2, "power_cut": 2, "power_cut_all": 0.4, "crash_inside": 4, "restart": 12,
     "pause": 1.5, "resume": 4, "cut_off": 1.5, "join": 4, "lose_majority": 1.5,
-    "regain_majority": 4, "fill_disk": 1, "empty_disk": 4, "flip": 3, "skip": 0.5, "again": 2,
+    "regain_majority": 4, "fill_disk": 1, "empty_disk": 4, "flip": 8, "skip": 0.5, "again": 2,
     "reread": 3, "long_silence": 0.4,
 }  # fmt: skip
 FAULTS = (
     "retry", "give_up", "trim", "kill", "power_cut", "power_cut_all", "crash_inside", "pause",
     "cut_off", "lose_majority", "fill_disk", "flip", "skip", "again", "reread", "long_silence",
 )  # fmt: skip
-STORMS = 0.2
+STORMS = 0.3
 """Of all lives, so many are short of nothing but power: few series, and many checkpoints."""
 STORM = {
     "write": 30, "deliver": 90, "follow": 60, "step": 30, "flush": 12, "power_cut": 10,
     "restart": 40, "audit": 20, "crash_inside": 5, "sync": 2,
 }  # fmt: skip
-ROT = ("wal/", "index/companion", "MANIFEST", "blocks/")
+ROT = ("wal/", "wal/", "index/companion", "MANIFEST", "blocks/")
 
 
 class Simulation:
