@@ -32,7 +32,7 @@ _BATCH_BYTES = (8 << 20) + (256 << 10)  # more than one message can have
 _EXPIRES_S, _BEAT_S = 30.0, 1.0
 _SILENCE_S = 2.5 * _BEAT_S
 _FORGOTTEN_S = 30.0
-_ASK_S = 2.0
+_ASK_S = 1.0
 _S = 1_000_000_000
 _GO_ON = ("batch completed", "message size exceeds maxbytes")
 

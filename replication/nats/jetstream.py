@@ -17,14 +17,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from base64 import b64decode
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_64_intdigest
 
 from replication.nats.config import PAYLOAD_BYTES_MAX
 from replication.nats.delivery import Delivered, Delivery
+from replication.nats.replies import Absent
 from replication.stream import Gap, LogState, Message, PeerState, Rewound
 from tsdb.errors import CorruptionError, Unavailable
 
@@ -42,6 +45,7 @@ LOG_BYTES_MAX = 4 << 30
 _HOLE_TRIES = 12  # each asks one of three copies, which the server chooses
 _SHORT_S = 30.0  # a leader that was cut off answers for 16 s
 _PAUSE_S, _PAUSE_S_MAX = 0.05, 1.0
+_FETCH_S = 1.0
 _FINAL = {"closed", "absent"}  # of what is refused, nothing a reader can wait for
 _S = 1_000_000_000
 
@@ -109,7 +113,10 @@ class ShardStream:
         while True:
             before = at.wanted
             delivery = await self._open(at)
-            if delivery is not None:
+            if delivery is None:
+                async for message in self._singly(at):
+                    yield message
+            else:
                 try:
                     found = delivery.begins
                     if found <= at.wanted and await self._reaches(at):
@@ -177,6 +184,36 @@ class ShardStream:
                 await delivery.close()
         return delivery if is_open else None
 
+    async def _singly(self, at: _Position) -> AsyncIterator[Message]:
+        """What there is, asked for one by one: while the servers elect, no reader can be made.
+
+        The leader of the stream answers, in 1 ms, as long as it has one.
+        """
+        if at.digest is not None:
+            last = await self._fetch(at.wanted - 1)
+            if last is not None and xxh3_64_intdigest(last.payload) != at.digest:
+                raise Rewound(self.name, last.seq)
+        while (message := await self._fetch(at.wanted)) is not None:
+            at.wanted, at.digest = message.seq + 1, xxh3_64_intdigest(message.payload)
+            yield message
+
+    async def _fetch(self, seq: int) -> Message | None:
+        """None if it is not there, or nobody answers."""
+        try:
+            said = await self._nats.ask(
+                f"STREAM.MSG.GET.{self.name}", {"seq": seq}, timeout_s=_FETCH_S
+            )
+        except Absent:
+            return None
+        except Unavailable as error:
+            if error.code in _FINAL:
+                raise
+            return None
+        found = said["message"]
+        if found["seq"] != seq:
+            return None
+        return Message(seq, b64decode(found.get("data", "")), time_ns(found["time"]))
+
     def _moves(self, at: _Position, delivered: Delivered) -> bool:
         """False for what was read before: a copy that lags begins earlier than it was asked to."""
         seq, digest = delivered.place.seq, xxh3_64_intdigest(delivered.payload)
@@ -234,3 +271,10 @@ class ShardStream:
                 0,
                 f"seqs {wanted} to {found - 1} are missing; its copy needs repair",
             )
+
+
+def time_ns(text: str) -> int:
+    """Of 2026-11-23T21:46:37.54695623Z, to the nanosecond, as readers are told it."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * _S + int(fraction.ljust(9, "0") or "0")

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
+from replication.nats.jetstream import time_ns
 from replication.stream import Gap, Rewound
 from tsdb.errors import LimitExceeded, Unavailable
 
@@ -184,3 +185,39 @@ def test_a_log_that_lost_its_end_is_found_out_when_it_is_read_again(servers, mon
     with pytest.raises(Rewound) as caught:
         servers.run(live())
     assert caught.value.seq == 3
+
+
+def test_while_no_reader_can_be_made_messages_are_asked_for_one_by_one(
+    servers, read_first, monkeypatch
+):
+    log = servers.new_log()
+    for n in range(1, 30):
+        servers.run(log.append(b"%d" % n * 50, f"s:{n}", timeout_s=10))
+    told = servers.run(read_first(log, 29))
+
+    async def nobody(_):
+        return False
+
+    monkeypatch.setattr("replication.nats.delivery.Delivery.open", nobody)
+    assert servers.run(read_first(log, 29)) == told
+    assert servers.run(read_first(log, 20, 10)) == told[9:]
+
+    async def later():
+        reading = asyncio.create_task(read_first(log, 3, 28))
+        await asyncio.sleep(0.2)
+        await log.append(b"", "s:30", timeout_s=10)
+        return await reading
+
+    assert [(m.seq, m.payload) for m in servers.run(later())][2] == (30, b"")
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("1970-01-01T00:00:01.000000007Z", 1_000_000_007),
+        ("2026-11-23T21:46:37.54695623Z", 1_795_470_397_546_956_230),
+    ],
+)
+def test_times_are_exact(text, ns):
+    assert time_ns(text) == ns
