@@ -24,6 +24,7 @@ from replication.shell import Logs, Shell
 from tsdb.database.database import Parts
 from tsdb.database.opening import Replicated
 from tsdb.engine.engine import Engine
+from tsdb.errors import CorruptionError, TSDBError
 
 __all__ = ["open_node"]
 
@@ -73,6 +74,7 @@ def open_node(
     making = _Making(shards, shell, on_failure)
     replicated = Replicated(making.companion, making.commit, making.naming.registry)
     opened = tsdb.open(path, on_failure=on_failure, replicated=replicated, **options)
+    making.replica.stopped |= _damaged(opened.parts, shards)
     database = ClusterDatabase(
         opened.path,
         opened.parts,
@@ -89,3 +91,15 @@ def open_node(
         database.join()
         undo.pop_all()
     return database
+
+
+def _damaged(parts: Parts, shards: int) -> dict[int, TSDBError]:
+    """Shards that cannot be served since points are missing from this node's blocks: all or none.
+
+    A single node answers around its damage and says so. Here there are nodes that have it all.
+    """
+    holes = parts.store.manifest.holes
+    if not holes:
+        return {}
+    path = parts.store.directory / holes[0].file
+    return dict.fromkeys(range(shards), CorruptionError(path, 0, holes[0].reason))

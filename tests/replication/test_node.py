@@ -158,3 +158,20 @@ def test_a_bad_token_is_refused(open_at):
     one = open_at("one")
     with pytest.raises(InvalidInput, match="no position"):
         one.wait_for("9:1")
+
+
+def test_a_node_with_a_damaged_block_answers_nothing(open_at, tmp_path):
+    """It would answer without the points that are lost."""
+    one = open_at("one")
+    one.write("a", [T0], [1])
+    one.wait_for_all()
+    assert one.flush() == 1
+    one.close()
+    for file in (tmp_path / "one" / "blocks").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:10])
+    again = open_at("one")
+    with pytest.raises(Unavailable, match="stopped") as told:
+        again.select("{}")
+    assert told.value.code == "damaged"
+    assert sorted(again.applier.stopped) == list(range(SHARDS))
