@@ -29,7 +29,7 @@ from replication.nats.child import Child
 from replication.nats.config import ACCOUNT, SYSTEM, ServerPlace
 from replication.nats.delivery import Delivery
 from replication.nats.identity import public_key
-from replication.nats.jetstream import LOG_BYTES_MAX, ShardStream, stream_config
+from replication.nats.jetstream import ASK_S, LOG_BYTES_MAX, ShardStream, stream_config
 from replication.nats.kv import Keys
 from replication.nats.publishing import Publisher
 from replication.nats.replies import Absent
@@ -40,7 +40,6 @@ __all__ = ["Nats"]
 
 log = logging.getLogger(__name__)
 
-_ASK_S = 15.0
 _TRY_S, _TRY_S_MAX, _AGAIN_S = 0.25, 5.0, 0.05
 _READY_S, _CONNECT_S = 60.0, 5.0
 _RECONNECT_S = 0.05
@@ -144,7 +143,7 @@ class Nats:
         what: str,
         body: Mapping[str, Any],
         *,
-        timeout_s: float = _ASK_S,
+        timeout_s: float = ASK_S,
         code: str = "no_leader",
     ) -> dict[str, Any]:
         """One of JetStream's own questions, asked again until somebody answers.

@@ -45,7 +45,7 @@ LOG_BYTES_MAX = 4 << 30
 _HOLE_TRIES = 12  # each asks one of three copies, which the server chooses
 _SHORT_S = 30.0  # a leader that was cut off answers for 16 s
 _PAUSE_S, _PAUSE_S_MAX = 0.05, 1.0
-_FETCH_S = 1.0
+ASK_S, _FETCH_S = 15.0, 1.0
 _FINAL = {"closed", "absent"}  # of what is refused, nothing a reader can wait for
 _S = 1_000_000_000
 
@@ -113,10 +113,7 @@ class ShardStream:
         while True:
             before = at.wanted
             delivery = await self._open(at)
-            if delivery is None:
-                async for message in self._singly(at):
-                    yield message
-            else:
+            if delivery is not None:
                 try:
                     found = delivery.begins
                     if found <= at.wanted and await self._reaches(at):
@@ -132,6 +129,8 @@ class ShardStream:
                 finally:
                     self._nats.forget(delivery)
                     await delivery.close()
+            async for message in self._singly(at):
+                yield message
             if at.wanted > before:
                 pause, holes = _PAUSE_S, 0
             await asyncio.sleep(pause)
@@ -169,8 +168,8 @@ class ShardStream:
             f"STREAM.LEADER.STEPDOWN.{self.name}", {"placement": {"preferred": node}}
         )
 
-    async def _info(self) -> dict[str, Any]:
-        return await self._nats.ask(f"STREAM.INFO.{self.name}", {})
+    async def _info(self, timeout_s: float = ASK_S) -> dict[str, Any]:
+        return await self._nats.ask(f"STREAM.INFO.{self.name}", {}, timeout_s=timeout_s)
 
     async def _open(self, at: _Position) -> Delivery | None:
         begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": at.begin}
@@ -187,7 +186,7 @@ class ShardStream:
     async def _singly(self, at: _Position) -> AsyncIterator[Message]:
         """What there is, asked for one by one: while the servers elect, no reader can be made.
 
-        The leader of the stream answers, in 1 ms, as long as it has one.
+        The leader of the stream answers, in 1 ms, as long as there is one.
         """
         if at.digest is not None:
             last = await self._fetch(at.wanted - 1)
@@ -233,7 +232,7 @@ class ShardStream:
         if at.wanted == 1:
             return True
         try:
-            last_seq = (await self.state()).last_seq
+            last_seq = (await self._info(timeout_s=_FETCH_S))["state"]["last_seq"]
         except Unavailable as error:
             if error.code in _FINAL:
                 raise
