@@ -115,7 +115,7 @@ def test_parameters_stand_in_the_form_or_the_url(
     ("path", "status", "kind", "error"),
     [
         ("query", 400, "bad_data", "no expression found in input"),
-        ("query?query=up{", 400, "bad_data", 'invalid parameter "query": parse error: '),
+        ("query?query=up{", 400, "bad_data", 'invalid parameter "query": 1:4: parse error: '),
         ("query?query=1&time=x", 400, "bad_data",
          "invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid "
          "timestamp"),

@@ -23,7 +23,9 @@ from tsdb.index.labels import METRIC_NAME
 from tsdb.index.matchers import Matcher, Op, all_match_empty
 from tsdb.promql import ast
 from tsdb.promql.ast import Anchor, Cardinality, Matching, Node
-from tsdb.promql.places import Places
+from tsdb.promql.blame import blamed
+from tsdb.promql.diagnosis import Wrong, read
+from tsdb.promql.places import Places, Text
 from tsdb.promql.prescan import Scanned, scan
 
 __all__ = ["EXPERIMENTAL_FUNCTIONS", "parse"]
@@ -55,7 +57,11 @@ _WORDS = tuple(
         (r"only allowed between vectors", "only allowed between instant vectors"),
         (r"scalar or vector, got: (\w+)", r'scalar or instant vector, got "\1"'),
         (r'(?<=aggregate expression) "\w+"', ""),
-        (r"^unexpected end of input inside brackets$", "unclosed left bracket"),
+        (
+            r"(?<=^expected type )(scalar|string) in aggregation expression",
+            r"\1 in aggregation parameter",
+        ),
+        (r'(?<=got )"matrix"', '"range vector"'),
     )
 )
 _HELD = re.compile(r"#(\d+)")
@@ -71,14 +77,30 @@ def parse(text: str, features: Collection[str] = ()) -> Node:
 def _parsed(text: str, features: frozenset[str]) -> Node:
     try:
         scanned = scan(text)
-        return _Reader(scanned, features).whole(_tree(scanned))
+        try:
+            return _Reader(scanned, features).whole(_tree(scanned))
+        except LimitExceeded:
+            raise
+        except InvalidInput as error:
+            raise InvalidInput(_placed(str(error), text, scanned)) from error
     except LimitExceeded:
         raise
     except InvalidInput as error:
-        sentence = str(error)
-        if "parse error: " not in sentence:
-            sentence = f"parse error: {sentence}"
-        raise InvalidInput(f'invalid parameter "query": {sentence}') from error
+        raise InvalidInput(f'invalid parameter "query": {error}') from error
+
+
+def _placed(sentence: str, text: str, scanned: Scanned) -> str:
+    """A refusal, and where in the text its reason is, as far as that is known."""
+    try:
+        at, sentence = blamed(sentence, read(text, scanned.tokens))
+    except Wrong as error:
+        at, sentence = error.at, error.sentence
+    except RecursionError:  # as deep as may be, beside whatever the caller has open
+        at = None
+    if at is None:
+        return f"parse error: {sentence}"
+    place = "unknown position" if at < 0 else Text(text).place(at)
+    return f"{place}: parse error: {sentence}"
 
 
 def _matching_without(operator: str) -> Matching:

@@ -155,6 +155,8 @@ class _Scanner:
             self.found.tokens.append(Token(kind or "", token, self._at))
             if kind == "string":
                 value, position = self._string(match.start())
+                whole = text[self._at : position]
+                self.found.tokens[-1] = Token(kind, whole, self._at)
                 self._operand, self._run, self._last = True, 0, '"'
                 self._pieces.append(value)
             elif kind in {"number", "duration"}:
@@ -191,7 +193,13 @@ class _Scanner:
         return match
 
     def _refused(self, position: int) -> re.Match[str]:
-        raise self._error(position, f"unexpected character: {shown(self._text[position])}")
+        character = self._text[position]
+        where = ""
+        if character == "!" and position + 1 < len(self._text):
+            where, character = " after '!'", self._text[position + 1]
+        elif self._open and self._open[-1] == "}":
+            where = " inside braces"
+        raise self._error(position, f"unexpected character{where}: '{character}'")
 
     def _error(self, position: int, sentence: str) -> InvalidInput:
         return InvalidInput(f"{self._lines.place(position)}: parse error: {sentence}")
@@ -202,7 +210,11 @@ class _Scanner:
         try:
             value, end = unquote(self._text, position)
         except InvalidInput as error:
-            raise self._error(position, str(error)) from error
+            sentence = str(error)
+            if sentence.startswith("string is never closed"):
+                raw = self._text[position] == "`"
+                sentence = f"unterminated {'raw' if raw else 'quoted'} string"
+            raise self._error(position, sentence) from error
         place = len(self.found.strings)
         self.found.strings.append(value)
         self.found.places.strings.append(self._lines.place(position))

@@ -154,7 +154,7 @@ def test_trees(text: str, tree: Node) -> None:
         ("x y", "parse error"),
         ("(x", "parse error"),
         ("x)", "parse error"),
-        ("'a\nb'", "never closed"),
+        ("'a\nb'", "unterminated quoted"),
     ],
 )
 def test_refusals(text: str, sentence: str) -> None:
@@ -183,7 +183,7 @@ def test_refusals(text: str, sentence: str) -> None:
 def test_experimental_functions_need_their_feature(text: str, sentence: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse(text)
-    assert str(refused.value) == f'invalid parameter "query": parse error: {sentence}'
+    assert str(refused.value) == f'invalid parameter "query": 1:1: parse error: {sentence}'
     assert isinstance(parse(text, {EXPERIMENTAL_FUNCTIONS}), Call | Aggregate)
 
 
