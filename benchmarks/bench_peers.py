@@ -3,6 +3,8 @@
     tsbs, scrape   remote_write, 10,000 series, one point a series, 2,500 a body: TSBS labels and
                    the mix that node exporters give
     lines          line protocol, 1,000 hosts with ten tags and ten fields, 250 lines a body
+    otlp           OpenTelemetry's gauges in protobuf, uncompressed: series as in tsbs, ten metrics
+                   of 250 data points a body
 
 Four connections; every server in the same run, on the same cores, rounds alternating. Said of each:
 points/s, server CPU seconds a million points, ack p50 and p99, peak memory.
@@ -63,12 +65,24 @@ def _lines(rounds: int, start: int) -> Iterator[tuple[int, bytes]]:
     return line_bodies(1_000, rounds, start_ms=start, step_ms=STEP_MS, a_body=250)
 
 
+def _otlp(rounds: int, start: int) -> Iterator[tuple[int, bytes]]:
+    from benchmarks import otlp_bodies  # its protobuf package is heavy
+
+    return otlp_bodies.bodies(tsbs(10_000), rounds, start_ms=start, step_ms=STEP_MS, a_body=2_500)
+
+
 WRITING = ("victoria-metrics", "prometheus")
 LOADS = {
     "tsbs": Load(_written(tsbs), "/api/v1/write", SNAPPY, WRITING),
     "scrape": Load(_written(scrape_mix), "/api/v1/write", SNAPPY, WRITING),
     "lines": Load(
         _lines, "/write?db=bench", "Content-Type: text/plain\r\n", ("victoria-metrics", "influxdb")
+    ),
+    "otlp": Load(
+        _otlp,
+        "/opentelemetry/v1/metrics",
+        "Content-Type: application/x-protobuf\r\n",
+        ("victoria-metrics",),
     ),
 }
 

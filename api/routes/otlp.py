@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Annotated
+from weakref import WeakKeyDictionary
 
 import orjson
 from fastapi import FastAPI, Query, Request
@@ -32,6 +33,8 @@ from tsdb.errors import TSDBError
 if TYPE_CHECKING:
     from tsdb.batch import Parsed
     from tsdb.commit.request import Written
+    from tsdb.database.database import Database
+    from tsdb.parse.otlp.bulk import KnownOrigins
     from tsdb.parse.otlp.parse import Found
     from tsdb.parse.otlp.series import Options
 
@@ -44,6 +47,7 @@ REASONS_MAX = 10
 # google.rpc.Code by status.
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 413: 8, 415: 3, 422: 3, 429: 8, 500: 13, 503: 14}
 UNKNOWN = 2
+_known: WeakKeyDictionary[Database, KnownOrigins] = WeakKeyDictionary()
 
 
 async def write(node: Node, exchange: Exchange) -> Answer:
@@ -68,14 +72,26 @@ async def _write(node: Node, exchange: Exchange, media: bytes) -> Answer:
     found: list[Found] = []
 
     def read(plain: bytes) -> Parsed:
-        from tsdb.parse.otlp import parse
+        from tsdb.parse.otlp import bulk, parse
 
-        parsed = parse.parse_json if media == JSON else parse.parse_protobuf
-        found.append(parsed(plain, database.resolution, options))
+        if media == JSON:
+            found.append(parse.parse_json(plain, database.resolution, options))
+        else:
+            known = _known_of(database)
+            found.append(bulk.parse_bulk(plain, database.resolution, options, known))
         return found[-1].parsed
 
     written = await node.ingest.write_body(database, exchange, body, read, ack)
     return _answer(written, found[-1], media)
+
+
+def _known_of(database: Database) -> KnownOrigins:
+    from tsdb.parse.otlp.bulk import KnownOrigins
+
+    known = _known.get(database)
+    if known is None:
+        known = _known.setdefault(database, KnownOrigins())
+    return known
 
 
 def _options(node: Node) -> Options:

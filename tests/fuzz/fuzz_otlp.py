@@ -4,8 +4,9 @@
          the rest: the body
     out  AssertionError, or anything but InvalidInput, is a finding
 
-Whatever protobuf's own library reads means the same once that library has written it again; names
-are canonical or refused; counts hold together. tests/fuzz/test_fuzz_otlp.py replays the corpus.
+The kernel's way and the slow one say the same; whatever protobuf's own library reads means the same
+once that library has written it again; names are canonical or refused; counts hold together.
+tests/fuzz/test_fuzz_otlp.py replays the corpus.
 
 Run      python tests/fuzz/fuzz_otlp.py -max_total_time=10 tests/fuzz/corpus/otlp
 """
@@ -26,11 +27,13 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
+from tsdb.batch import TAIL_MARK
 from tsdb.codec.resolution import Resolution
 from tsdb.errors import InvalidInput
 from tsdb.index import labels
+from tsdb.parse.otlp.bulk import KnownOrigins, parse_bulk
 from tsdb.parse.otlp.parse import Found, parse_json, parse_protobuf
-from tsdb.parse.otlp.series import Options, canonical
+from tsdb.parse.otlp.series import Options
 
 RESOLUTIONS = list(Resolution)
 Rows = list[tuple[str, int, int]]
@@ -46,9 +49,13 @@ def check(data: bytes) -> bool:
         found = _found(parse_json, body, resolution, options)
         return found is not None and bool(rows_of(found))
     found = _found(parse_protobuf, body, resolution, options)
+    bulk = _found(_parse_bulk, body, resolution, options)
     if found is None:
-        return False
+        return bulk is not None and bool(rows_of(bulk))
     rows = rows_of(found)
+    assert bulk is not None
+    assert rows_of(bulk) == rows
+    assert bulk.points == found.points
     try:
         again = ExportMetricsServiceRequest.FromString(body).SerializeToString()
     except DecodeError:  # it looks into parts that say nothing about points
@@ -67,6 +74,10 @@ def _found(parse, body: bytes, resolution: Resolution, options: Options) -> Foun
         return None
 
 
+def _parse_bulk(body: bytes, resolution: Resolution, options: Options) -> Found:
+    return parse_bulk(body, resolution, options, KnownOrigins())
+
+
 def rows_of(found: Found) -> Rows:
     parsed = found.parsed
     columns = parsed.columns
@@ -76,10 +87,12 @@ def rows_of(found: Found) -> Rows:
     rows: Rows = []
     for run in range(columns.runs):
         raw = text[parsed.key_starts[run] : parsed.key_ends[run]]
+        if parsed.tail_starts is not None and parsed.tail_ends is not None:
+            raw += TAIL_MARK + text[parsed.tail_starts[run] : parsed.tail_ends[run]]
         try:
-            key = str(labels.parse(canonical(raw)))
+            key = str(labels.parse(parsed.canonical(raw)))
         except InvalidInput:
-            key = "refused"
+            continue  # the slow way refuses it before
         first, last = columns.offsets[run], columns.offsets[run + 1]
         bits = columns.values[first:last].view(np.uint64).tolist()
         stamps = columns.timestamps[first:last].tolist()

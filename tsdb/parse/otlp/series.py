@@ -78,7 +78,7 @@ class Reading:
 
     def __init__(self, resolution: Resolution, options: Options) -> None:
         self._ns_per_tick = NS_PER_S // resolution.ticks_per_s
-        self._options = options
+        self.options = options
         self._rows = _Rows()
         self._families: dict[str, FamilyMetadata] = {}
         self._exemplars: list[Exemplar] = []
@@ -119,16 +119,33 @@ class Reading:
 
     def _add_resource(self, resource: Resource) -> None:
         base = resource_labels(resource.attributes)
-        promoted = self._promoted(resource.attributes)
+        promoted = self.promoted(resource.attributes)
         for metric in resource.metrics:
-            self.points += len(metric.points)
-            try:
-                self._add_metric(metric, promoted, base)
-            except InvalidInput as error:
-                self.refuse(f"metric {shown(metric.name)}: {error}", len(metric.points))
+            self.add_metric(metric, promoted, base)
         times = [point.ns for metric in resource.metrics for point in metric.points]
-        if times:
-            self._add_info(resource.attributes, min(times), max(times))
+        if not times:
+            return
+        try:
+            key = self.info_key(resource.attributes)
+        except InvalidInput as error:
+            self.refuse(f"target_info: {error}", 0)
+            return
+        self.add_info(key, min(times), max(times))
+
+    def add_metric(self, metric: Metric, promoted: Labels, base: Labels) -> None:
+        """All points of a metric, or a sentence that says why not."""
+        self.points += len(metric.points)
+        try:
+            self._add_metric(metric, promoted, base)
+        except InvalidInput as error:
+            self.refuse(f"metric {shown(metric.name)}: {error}", len(metric.points))
+
+    def tell(self, family: FamilyMetadata) -> None:
+        self._families[family.family] = family
+
+    @property
+    def rows(self) -> int:
+        return len(self._rows.keys)
 
     def _add_metric(self, metric: Metric, promoted: Labels, base: Labels) -> None:
         kind = metric.kind
@@ -140,7 +157,7 @@ class Reading:
         if kind is Kind.EXPONENTIAL:
             raise InvalidInput("is an exponential histogram, which is not kept yet")
         self._check_temporality(metric, kind)
-        self._families[name] = FamilyMetadata(name, _kind(metric), metric.help, metric.unit)
+        self.tell(FamilyMetadata(name, _kind(metric), metric.help, metric.unit))
         for point in metric.points:
             first = len(self._rows.keys)
             try:
@@ -154,7 +171,7 @@ class Reading:
     def _check_temporality(self, metric: Metric, kind: Kind) -> None:
         if kind not in (Kind.SUM, Kind.HISTOGRAM):
             return
-        if metric.temporality == Temporality.DELTA and not self._options.delta:
+        if metric.temporality == Temporality.DELTA and not self.options.delta:
             raise InvalidInput("is in deltas, which this server was told to refuse (otlp_delta)")
         if metric.temporality not in (Temporality.DELTA, Temporality.CUMULATIVE):
             raise InvalidInput(f"has aggregation temporality {metric.temporality}")
@@ -207,16 +224,19 @@ class Reading:
                 continue
             self._exemplars.append(Exemplar(key, own, tick, case.value))
 
-    def _add_info(self, attributes: Attributes, first_ns: int, last_ns: int) -> None:
-        """target_info: what the resource says of itself."""
+    def info_key(self, attributes: Attributes) -> bytes | None:
+        """Of target_info, what the resource says of itself; None if it says nothing of the sort."""
         rest = Pairs(pair for pair in attributes if pair[0] not in (NAMESPACE, SERVICE, INSTANCE))
         if not rest:
-            return
+            return None
         own = point_labels(rest, {}, resource_labels(attributes))
-        if "job" not in own and "instance" not in own:
+        return key_of(own, "target_info") if "job" in own or "instance" in own else None
+
+    def add_info(self, key: bytes | None, first_ns: int, last_ns: int) -> None:
+        """target_info is 1 from the first to the last point."""
+        if key is None:
             return
         try:
-            key = key_of(own, "target_info")
             last = self._tick(last_ns)
             ticks = [self._tick(ns) for ns in _info_times(first_ns, last_ns)]
         except InvalidInput as error:
@@ -225,10 +245,10 @@ class Reading:
         for tick in ticks if ticks and ticks[-1] == last else [*ticks, last]:
             self._rows.add(key, tick, ONE_BITS)
 
-    def _promoted(self, attributes: Attributes) -> Labels:
+    def promoted(self, attributes: Attributes) -> Labels:
         found: Labels = {}
         for key, value in sorted(attributes, key=lambda pair: pair[0]):
-            if key in self._options.promote:
+            if key in self.options.promote:
                 found.setdefault(names.label_name(key), names.value_text(value))
         return found
 
@@ -237,6 +257,17 @@ class Reading:
         if tick >> 63:
             raise InvalidInput(f"time {ns} is outside int64 ticks")
         return tick
+
+
+def family_of(metric: Metric, options: Options) -> FamilyMetadata | None:
+    """Of a gauge or a sum that is kept; None if it is to be read by hand, which says why."""
+    name = names.metric_name(
+        metric.name, metric.unit, metric.kind, is_monotonic=metric.is_monotonic
+    )
+    kept = {Temporality.CUMULATIVE} | ({Temporality.DELTA} if options.delta else set())
+    if not name or (metric.kind is Kind.SUM and metric.temporality not in kept):
+        return None
+    return FamilyMetadata(name, _kind(metric), metric.help, metric.unit)
 
 
 def canonical(raw: bytes) -> bytes:

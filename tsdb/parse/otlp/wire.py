@@ -22,7 +22,7 @@ from tsdb.errors import InvalidInput
 from tsdb.parse import protobuf
 from tsdb.parse.otlp.model import Attributes, Case, Kind, Metric, Pairs, Point, Resource, Value
 
-__all__ = ["metric_of", "resources_of"]
+__all__ = ["attributes_of", "metric_of", "point_attributes", "resources_of", "text_of"]
 
 KINDS = {5: Kind.GAUGE, 7: Kind.SUM, 9: Kind.HISTOGRAM, 10: Kind.EXPONENTIAL, 11: Kind.SUMMARY}
 # Where kinds of data points keep what they have in common.
@@ -51,6 +51,24 @@ def _resource(message: bytes) -> Resource:
     return found
 
 
+def attributes_of(message: bytes) -> Attributes:
+    """Of a Resource."""
+    found = Pairs()
+    _add_attributes(found, message, 1)
+    return found
+
+
+def point_attributes(fields: bytes) -> Attributes:
+    """Of the fields of a gauge's or sum's data point."""
+    found = Pairs()
+    _add_attributes(found, fields, ATTRIBUTES[Kind.GAUGE])
+    return found
+
+
+def text_of(field: bytes) -> str:
+    return _text(field)
+
+
 def metric_of(message: bytes) -> Metric:
     found = Metric()
     for number, _, value in protobuf.fields(message):
@@ -69,12 +87,12 @@ def metric_of(message: bytes) -> Metric:
 
 
 def _add_points(metric: Metric, kind: Kind, message: bytes) -> None:
-    for number, _, value in protobuf.fields(message):
+    for number, sort, value in protobuf.fields(message):
         if number == 1:
             metric.points.append(_point(kind, _bytes(value)))
-        elif number == 2 and isinstance(value, int):
-            metric.temporality = value
-        elif number == 3 and isinstance(value, int):
+        elif number == 2 and sort == protobuf.VARINT:
+            metric.temporality = _int(value)
+        elif number == 3 and sort == protobuf.VARINT:
             metric.is_monotonic = bool(value)
 
 
