@@ -3,8 +3,8 @@
     in   a decoded body, its encoding, what the server was told
     out  Found: Parsed, and how many data points there were; InvalidInput when it is no such body
 
-What comes in numbers, gauges and sums in protobuf, has a kernel (tsdb.parse.otlp.bulk), for which this is the
-slow twin. Price: 90 µs a data point of protobuf with ten attributes.
+What comes in numbers, gauges and sums in protobuf, has a kernel (tsdb.parse.otlp.bulk), for which
+this is the slow twin. Price: 90 µs a data point of protobuf with ten attributes.
 """
 
 from __future__ import annotations
