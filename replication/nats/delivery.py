@@ -104,8 +104,8 @@ class Delivery:
         self.pending = int(said.get("num_pending", 0))
         return True
 
-    async def messages(self) -> AsyncIterator[Delivered]:
-        """Until it breaks; the pause before the next attempt is the caller's."""
+    async def messages(self) -> AsyncIterator[Delivered | None]:
+        """Until it breaks; None is a beat without a message since the one before."""
         await self._pull()
         taken = 0
         while True:
@@ -131,6 +131,8 @@ class Delivery:
             if again:
                 taken = 0
                 await self._pull()
+            else:
+                yield None
 
     async def close(self) -> None:
         """The server forgets it by itself, too, after a while."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_64_intdigest
 
 from replication.nats.config import PAYLOAD_BYTES_MAX
-from replication.nats.delivery import Delivered, Delivery
+from replication.nats.delivery import Delivery
 from replication.nats.replies import Absent
 from replication.stream import Gap, LogState, Message, PeerState, Rewound
 from tsdb.errors import CorruptionError, Unavailable
@@ -46,6 +46,8 @@ _HOLE_TRIES = 12  # each asks one of three copies, which the server chooses
 _SHORT_S = 30.0  # a leader that was cut off answers for 16 s
 _PAUSE_S, _PAUSE_S_MAX = 0.05, 1.0
 ASK_S, _FETCH_S = 15.0, 1.0
+_DOUBTED = 30
+"""Beats of a new reader after which its leader is asked, too: its own copy may still lag."""
 _FINAL = {"closed", "absent"}  # of what is refused, nothing a reader can wait for
 _S = 1_000_000_000
 
@@ -112,17 +114,24 @@ class ShardStream:
         pause, holes = _PAUSE_S, 0
         while True:
             before = at.wanted
-            delivery = await self._open(at)
+            delivery, beats = await self._open(at), 0
             if delivery is not None:
                 try:
                     found = delivery.begins
                     if found <= at.wanted and await self._reaches(at):
                         async for delivered in delivery.messages():
+                            if delivered is None:
+                                beats += 1
+                                if beats <= _DOUBTED:
+                                    async for message in self._singly(at):
+                                        yield message
+                                continue
                             found = delivered.place.seq
                             if found > at.wanted:
                                 break
-                            if self._moves(at, delivered):
-                                yield Message(found, delivered.payload, delivered.place.time_ns)
+                            message = Message(found, delivered.payload, delivered.place.time_ns)
+                            if self._takes(at, message):
+                                yield message
                     if found > at.wanted:
                         holes += 1
                         await self._explain(at.wanted, found, delivery.server, holes)
@@ -193,8 +202,8 @@ class ShardStream:
             if last is not None and xxh3_64_intdigest(last.payload) != at.digest:
                 raise Rewound(self.name, last.seq)
         while (message := await self._fetch(at.wanted)) is not None:
-            at.wanted, at.digest = message.seq + 1, xxh3_64_intdigest(message.payload)
-            yield message
+            if self._takes(at, message):
+                yield message
 
     async def _fetch(self, seq: int) -> Message | None:
         """None if it is not there, or nobody answers."""
@@ -213,9 +222,9 @@ class ShardStream:
             return None
         return Message(seq, b64decode(found.get("data", "")), time_ns(found["time"]))
 
-    def _moves(self, at: _Position, delivered: Delivered) -> bool:
-        """False for what was read before: a copy that lags begins earlier than it was asked to."""
-        seq, digest = delivered.place.seq, xxh3_64_intdigest(delivered.payload)
+    def _takes(self, at: _Position, message: Message) -> bool:
+        """False for what was read before; it is compared with what is known of that."""
+        seq, digest = message.seq, xxh3_64_intdigest(message.payload)
         if seq == at.wanted:
             at.wanted, at.digest = seq + 1, digest
             return True

@@ -150,6 +150,8 @@ class Keys:
                             told_all = True
                             yield None
                     async for delivered in delivery.messages():
+                        if delivered is None:
+                            continue
                         change = self._change(delivered)
                         if change.revision > known.get(change.key, 0):
                             known[change.key] = change.revision
