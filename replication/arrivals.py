@@ -54,9 +54,7 @@ class Arrivals:
             )
         if any(len(part.payload) > PART_BYTES_MAX for part in record.parts):
             raise CorruptionError(None, 0, f"a part of more than {PART_BYTES_MAX} bytes")
-        done = self._ledger.is_done(
-            record.sender, record.shard, record.sender_seq, received.time_ns
-        )
+        done = self._ledger.is_done(record.sender, record.shard, record.sender_seq, received.seq)
         if done or not record.parts:
             self._ledger.pass_over(received.shard, received.seq, received.time_ns)
             return []

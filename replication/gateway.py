@@ -9,22 +9,21 @@ overtake. When a record is not acked in time nobody knows whether it will be in 
 is answered so, and a client that sends again changes nothing (the same points win).
 
 Series are named by refs of this process. Each record defines those that no acked record of this
-process has defined; after a pause as long as half of what replicas remember (of a shard), all
-are defined again.
+process has defined; after half as many messages of others as make replicas forget it, all are
+defined again.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from replication import ledger
 from replication.applier import Applier, Own
-from replication.ledger import EXPIRY_NS
 from replication.record import PART_BYTES_MAX, RECORD_BYTES_MAX, Part, Record
 from tsdb import overlay
 from tsdb.batch import Batch, Columns, I64s, SeriesDefinitions, U32s
@@ -43,7 +42,6 @@ __all__ = ["Append", "Gateway", "Naming"]
 
 T = TypeVar("T")
 DELETE_WAIT_S = 20.0  # for the number of series, which only who applies it knows
-IDLE_NS_MAX = EXPIRY_NS // 2
 Append = Callable[[Sequence[Record]], "list[int | TSDBError]"]
 """Hands records of different shards to their logs, waits for all: positions, or what went wrong."""
 
@@ -114,17 +112,14 @@ class Gateway:
         resolution: Resolution,
         append: Append,
         applier: Applier,
-        *,
-        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._naming = naming
         self._resolution = resolution
         self._append = append
         self._applier = applier
-        self._clock_ns = clock_ns
         self._sender = int.from_bytes(os.urandom(8), "little")
         self._counts = [0] * naming.shards
-        self._active_ns = [self._clock_ns()] * naming.shards  # of the last record that was acked
+        self._unsure: set[int] = set()  # shards whose replicas may have forgotten this process
         self.acked = [0] * naming.shards  # the last position of each shard that was answered
 
     def commit(self, entries: Sequence[Pending], *, sync: bool) -> list[Committed]:
@@ -145,10 +140,7 @@ class Gateway:
     ) -> Generator[list[Record], list[int | TSDBError] | None, Appended]:
         """What `commit` does, without waiting: yields records to append, is sent what became of
         them. Raises Unavailable when that of one is not known."""
-        began_ns = self._clock_ns()
-        idle = [s for s, at in enumerate(self._active_ns) if began_ns - at > IDLE_NS_MAX]
-        if idle:
-            self._naming.forget(idle)
+        self._forget_silent()
         group = _Group(self._naming, self._resolution)
         for entry in entries:
             group.add(entry)
@@ -157,7 +149,7 @@ class Gateway:
             records = [self._record(shard, group) for shard in sorted(group.parts)]
             outcomes = yield records
             assert outcomes is not None
-            positions |= self._acked(records, outcomes, began_ns)
+            positions |= self._acked(records, outcomes)
         for refs in group.named:
             self._naming.acked(refs)
         return Appended(sorted(positions.items()), group.deletes)
@@ -173,20 +165,34 @@ class Gateway:
             self._applier.remember(shard, self._sender, self._counts[shard], number, own)
         return Record(shard, self._sender, self._counts[shard], tuple(part for part, _ in parts))
 
+    def _forget_silent(self) -> None:
+        """Define all again in shards where others have written much since this process did."""
+        far = ledger.EXPIRY_RECORDS // 2
+        places = enumerate(zip(self._applier.applied, self.acked, strict=True))
+        silent = [s for s, (now, last) in places if last and now - last > far]
+        if not self._unsure.issuperset(silent):
+            self._naming.forget(silent)
+            self._unsure.update(silent)
+
     def _acked(
-        self, records: list[Record], outcomes: Sequence[int | TSDBError], began_ns: int
+        self, records: list[Record], outcomes: Sequence[int | TSDBError]
     ) -> list[tuple[int, int]]:
         """Positions of records of different shards."""
-        if self._clock_ns() - began_ns > IDLE_NS_MAX:  # replicas may have forgotten us
-            outcomes = [Unavailable("this process was paused", code="unknown")] * len(records)
-        positions, lost = [], []
+        positions: list[tuple[int, int]] = []
+        lost: list[tuple[int, TSDBError]] = []
         for record, outcome in zip(records, outcomes, strict=True):
+            shard = record.shard
             if isinstance(outcome, TSDBError):
-                lost.append((record.shard, outcome))
-            else:
-                self._active_ns[record.shard] = began_ns
-                self.acked[record.shard] = max(self.acked[record.shard], outcome)
-                positions.append((record.shard, outcome))
+                lost.append((shard, outcome))
+                continue
+            last, self.acked[shard] = self.acked[shard], max(self.acked[shard], outcome)
+            if last and outcome - last > ledger.EXPIRY_RECORDS and shard not in self._unsure:
+                self._naming.forget([shard])
+                why = "others wrote so much meanwhile that this one was forgotten"
+                lost.append((shard, Unavailable(why, code="unknown")))
+                continue
+            self._unsure.discard(shard)
+            positions.append((shard, outcome))
         if lost:
             shards = ", ".join(str(shard) for shard, _ in lost)
             raise Unavailable(

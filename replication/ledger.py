@@ -8,7 +8,8 @@ came after is in the node's own log, or if a power cut took that, in the logs of
 checkpoint must say how far the logs were followed at that entry, not how far they are now.
 
 All here is a function of the records of each log, as far as it was followed: a sender is
-forgotten by the time of the log in which it was silent, never by a clock, never by another log.
+forgotten by what others wrote to the log in which it was silent, never by a clock (a leader's may
+jump), never by another log.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from xxhash import xxh3_64_intdigest
 
 from tsdb.errors import CorruptionError
 
-__all__ = ["EXPIRY_NS", "Ledger", "Mark", "Place", "Step"]
+__all__ = ["EXPIRY_RECORDS", "Ledger", "Mark", "Place", "Step"]
 
-EXPIRY_NS = 2 * 3600 * 1_000_000_000
-"""A sender that was silent for so long is new; it takes a new number before (gateway.py)."""
+EXPIRY_RECORDS = 1 << 20
+"""A sender that was silent for so many messages of a log is new there; it reckons with it
+(gateway.py). No message is under way for so long."""
 
 _PLACES = struct.Struct("<II")  # shards, high marks
 _PLACE = struct.Struct("<QQqII")  # seq, chain, newest time, incarnation, parts
-_MARK = struct.Struct("<QIQq")  # sender, shard, its seq, time
+_MARK = struct.Struct("<QIQQ")  # sender, shard, its seq, seq in the log
 _CHAIN = struct.Struct("<QQ")
 
 
@@ -49,7 +51,7 @@ class Mark:
     """The last record of a sender in a shard."""
 
     seq: int
-    time_ns: int  # of the log, when it came
+    at: int  # seq in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +87,14 @@ class Ledger:
         self.kept = self.kept or [place.seq for place in self.places]
         self._base = self._base or self._packed()
 
-    def is_new(self, sender: int, shard: int, time_ns: int) -> bool:
-        """Whether nothing is known of a sender in a shard, or no longer."""
+    def is_new(self, sender: int, shard: int, seq: int) -> bool:
+        """Whether nothing is known of a sender at this place of a log, or no longer."""
         mark = self.high.get((sender, shard))
-        newest = max(time_ns, self.places[shard].newest_ns)
-        return mark is None or mark.time_ns < newest - EXPIRY_NS
+        return mark is None or mark.at < seq - EXPIRY_RECORDS
 
-    def is_done(self, sender: int, shard: int, sender_seq: int, time_ns: int) -> bool:
+    def is_done(self, sender: int, shard: int, sender_seq: int, seq: int) -> bool:
         """Whether this record, or a later one of its sender, has had its effect."""
-        if self.is_new(sender, shard, time_ns):
+        if self.is_new(sender, shard, seq):
             return False
         return sender_seq <= self.high[sender, shard].seq
 
@@ -115,7 +116,7 @@ class Ledger:
         place.newest_ns = max(place.newest_ns, step.time_ns)
         self.kept[step.shard] = step.seq
         if step.sender_seq:
-            self.high[step.sender, step.shard] = Mark(step.sender_seq, place.newest_ns)
+            self.high[step.sender, step.shard] = Mark(step.sender_seq, step.seq)
 
     def pass_over(self, shard: int, seq: int, time_ns: int) -> None:
         """A record without effect. A replay that comes here again passes over it again."""
@@ -140,7 +141,7 @@ class Ledger:
 
     def forget(self) -> None:
         """Drop senders that are new again: who asks for them hears the same."""
-        gone = [key for key in self.high if self.is_new(*key, 0)]
+        gone = [key for key in self.high if self.is_new(*key, self.places[key[1]].seq)]
         for key in gone:
             del self.high[key]
 
@@ -160,7 +161,7 @@ class Ledger:
             _PLACE.pack(p.seq, p.chain, p.newest_ns, p.incarnation, p.parts) for p in self.places
         ]
         marks = [
-            _MARK.pack(sender, shard, mark.seq, mark.time_ns)
+            _MARK.pack(sender, shard, mark.seq, mark.at)
             for (sender, shard), mark in self.high.items()
         ]
         return _PLACES.pack(len(places), len(marks)) + b"".join(places + marks)
@@ -172,12 +173,12 @@ def _unpacked(data: bytes) -> tuple[list[Place], Marks]:
     shards, marks = _PLACES.unpack_from(data)
     if not shards or len(data) != _PLACES.size + shards * _PLACE.size + marks * _MARK.size:
         raise CorruptionError(None, 0, "positions in the logs are cut off")
-    at = _PLACES.size
-    end = at + shards * _PLACE.size
-    places = [Place(*fields) for fields in _PLACE.iter_unpack(data[at:end])]
+    begin = _PLACES.size
+    end = begin + shards * _PLACE.size
+    places = [Place(*fields) for fields in _PLACE.iter_unpack(data[begin:end])]
     high: Marks = {}
-    for sender, shard, seq, time_ns in _MARK.iter_unpack(data[end:]):
+    for sender, shard, seq, at in _MARK.iter_unpack(data[end:]):
         if shard >= shards:
             raise CorruptionError(None, 0, f"a sender's mark in shard {shard} of {shards}")
-        high[sender, shard] = Mark(seq, time_ns)
+        high[sender, shard] = Mark(seq, at)
     return places, high

@@ -102,7 +102,7 @@ class Replica:
         """The same points under this node's refs; series it has not seen begin here."""
         number, theirs = arrived.sender, batch.definitions
         new = SeriesDefinitions.none()
-        if self.ledger.is_new(number, arrived.shard, arrived.time_ns):
+        if self.ledger.is_new(number, arrived.shard, arrived.seq):
             batch = _self_contained(batch)
         sender = self._senders.of(number)
         if theirs.count:
@@ -131,8 +131,8 @@ class Replica:
 def _self_contained(batch: Batch) -> Batch:
     """The batch, or nothing of it when it builds upon records of a sender that was forgotten.
 
-    Some nodes may know those still. All must do the same: who was silent for so long was paused
-    in the middle of an append, and answers nobody any more (replication/gateway.py).
+    Some nodes may know those still, and all must do the same. Its sender sees by the position it
+    is acked with that this may have happened, and does not answer that it is kept (gateway.py).
     """
     if np.isin(batch.refs, batch.definitions.refs).all():
         return batch

@@ -75,8 +75,8 @@ BUGS = {
     ),
     "series are not defined again after a long silence": (
         "replication/gateway.py",
-        "        if idle:",
-        "        if idle and not idle:",
+        "            self._naming.forget(silent)",
+        "            pass",
     ),
     "duplicates are applied": (
         "replication/arrivals.py",
@@ -98,10 +98,15 @@ BUGS = {
         "return {sender for sender, _ in (*high, *self.high)}",
         "return set()",
     ),
-    "a sender is forgotten by the time of all logs": (
+    "a sender is forgotten by what others write to another log": (
         "replication/ledger.py",
-        "newest = max(time_ns, self.places[shard].newest_ns)",
-        "newest = max(time_ns, *(place.newest_ns for place in self.places))",
+        "return mark is None or mark.at < seq - EXPIRY_RECORDS",
+        "return mark is None or mark.at < max(p.seq for p in self.places) - EXPIRY_RECORDS",
+    ),
+    "a record that replicas passed over counts as acked": (
+        "replication/gateway.py",
+        "if last and outcome - last > ledger.EXPIRY_RECORDS and shard not in self._unsure:",
+        "if shard not in range(1 << 16):",
     ),
     "a delete is not limited to its shard": (
         "replication/gateway.py",

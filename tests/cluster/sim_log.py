@@ -24,6 +24,7 @@ class Attempt:
     payload: bytes
     message_id: str
     began_ns: int
+    began_seq: int  # what the log had then
     outcome: object = None
 
 

@@ -23,7 +23,6 @@ from tsdb.errors import TSDBError, Unavailable
 
 SERIES_MAX = 1000
 HEAD_BYTES = 1 << 16  # the smallest production takes is memory to clear, and nothing else
-PASSED_MAX = 3  # messages without effect until a position is kept; production's is larger
 
 
 class SimNode:
@@ -45,7 +44,6 @@ class SimNode:
         applier, gateway, replica = (
             import_module(f"replication.{name}") for name in ("applier", "gateway", "replica")
         )
-        import_module("replication.arrivals").PASSED_MAX = PASSED_MAX
         opening = import_module("tsdb.database.opening")
         gate = import_module("tsdb.commit.gate")
         self.failures = []
@@ -62,7 +60,6 @@ class SimNode:
                 parts.engine.resolution,
                 lambda records: [],
                 self.applier,
-                clock_ns=lambda: self.sim.now_ns,
             )
             return self.gateway
 
@@ -147,7 +144,6 @@ class SimNode:
 
     def _next(self, outcomes: list | None) -> list[Attempt]:
         """Records to append next; none when the group has ended, one way or the other."""
-        record = import_module("replication.record")
         self.attempts = []
         try:
             records = self.commit.send(outcomes)
@@ -162,13 +158,13 @@ class SimNode:
             self.commit = None
             self.sim.counts["unknown"] += 1
             return []
-        self.attempts = [
-            Attempt(
-                each.shard, record.encode_record(each), record.message_id(each), self.sim.now_ns
-            )
-            for each in records
-        ]
+        self.attempts = [self._attempt(each) for each in records]
         return self.attempts
+
+    def _attempt(self, one: Any) -> Attempt:
+        record, log = import_module("replication.record"), self.sim.logs[one.shard]
+        payload, message_id = record.encode_record(one), record.message_id(one)
+        return Attempt(one.shard, payload, message_id, self.sim.now_ns, log.last_seq)
 
     def heard(self) -> list[Attempt]:
         """Go on with the group once all of its appends have an outcome."""
@@ -183,10 +179,7 @@ class SimNode:
             record.Record(shard, self.number, self.barrier_count, ())
             for shard in range(self.sim.shards)
         ]
-        attempts = [
-            Attempt(r.shard, record.encode_record(r), record.message_id(r), self.sim.now_ns)
-            for r in records
-        ]
+        attempts = [self._attempt(each) for each in records]
         self.barriers.append((attempts, list(self.sim.acked_to)))
         return attempts
 

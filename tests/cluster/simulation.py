@@ -27,9 +27,12 @@ Not here: maps and moves (7, 8), regions (12), horizons (they are the node's, no
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator
+from importlib import import_module
 from unittest import mock
 
 from cluster.sim_disk import Crash, SimDisk, after_power_cut, copied, flipped
@@ -40,13 +43,13 @@ from cluster.truth import Asked, Held, ShardTruth, check_answers
 from replication.stream import Gap
 from tsdb.batch import FamilyMetadata
 from tsdb.errors import CorruptionError, InvalidInput, NewerFormat, TSDBError, Unavailable
-from tsdb.head import head
 
 SHARDS = 3
 NODES = 3
 STEPS = 260
 SERIES = [f"s{n}" for n in range(10)]
 STAMPS = 24
+PASSED_MAX = 3
 HOUR_NS = 3_600_000_000_000
 FLIGHT_NS_MAX = HOUR_NS  # no connection holds a message for longer
 # What may happen, and how often against each other; a seed leaves some of it out.
@@ -86,7 +89,8 @@ class Simulation:
         self.acked_to = [0] * SHARDS  # the last position of each shard that anybody was answered
         self.chains: dict[tuple[int, int], int] = {}
         self.logs = [SimLog(shard) for shard in range(SHARDS)]
-        self.truths = [ShardTruth(shard, SHARDS, SERIES) for shard in range(SHARDS)]
+        self.expiry = rng.choice([8, 20, 60, 1 << 20])  # messages until a sender is forgotten
+        self.truths = [ShardTruth(s, SHARDS, SERIES, self.expiry) for s in range(SHARDS)]
         self.snapshots: list[list[Held]] = [[{}] for _ in range(SHARDS)]
         self.flights: list[Flight] = []
         self.nodes = [SimNode(f"node-{n}", self, SimDisk()) for n in range(NODES)]
@@ -109,12 +113,26 @@ class Simulation:
         self._clock += 1
         return self._clock
 
+    @contextlib.contextmanager
+    def conditions(self) -> Iterator[None]:
+        """Production's figures are for years and millions: what they bound must happen here, too.
+
+        What it reserves for requests of a million points is only memory to clear.
+        """
+        figures = (
+            (import_module("replication.arrivals"), "PASSED_MAX", PASSED_MAX),
+            (import_module("replication.ledger"), "EXPIRY_RECORDS", self.expiry),
+            (import_module("tsdb.head.head"), "REQUEST_ROOM_BYTES", 1 << 16),
+            (import_module("tsdb.head.head"), "SIDE_POINTS_MAX", 1 << 12),
+            (os, "urandom", self.rng.randbytes),
+        )
+        with contextlib.ExitStack() as changed:
+            for module, name, value in figures:
+                changed.enter_context(mock.patch.object(module, name, value))
+            yield
+
     def run(self) -> Counter[str]:
-        # What production reserves for requests of a million points is only memory to clear here.
-        with (
-            mock.patch.object(os, "urandom", self.rng.randbytes),
-            mock.patch.multiple(head, REQUEST_ROOM_BYTES=1 << 16, SIDE_POINTS_MAX=1 << 12),
-        ):
+        with self.conditions():
             try:
                 for node in self.nodes:
                     node.open()
@@ -196,7 +214,7 @@ class Simulation:
         return next(node for node in self.nodes if node.name == name)
 
     def do_deliver(self, _: SimNode) -> bool | None:
-        self.flights = [f for f in self.flights if self.now_ns - f.attempt.began_ns < FLIGHT_NS_MAX]
+        self.flights = [f for f in self.flights if not self.is_lost(f.attempt)]
         if not self.flights:
             return False
         flight = self.flights.pop(self.rng.randrange(len(self.flights)))
@@ -216,6 +234,11 @@ class Simulation:
             if "retry" not in self.weights or self.rng.random() < 0.9:
                 self.flights.append(flight)  # else the ack is lost
         return None
+
+    def is_lost(self, attempt: Attempt) -> bool:
+        """No connection holds a message for so long."""
+        behind = self.logs[attempt.shard].last_seq - attempt.began_seq
+        return self.now_ns - attempt.began_ns > FLIGHT_NS_MAX or behind > self.expiry // 2
 
     def hear(self, node: SimNode, flight: Flight) -> None:
         if node.is_paused:
@@ -463,17 +486,18 @@ class Simulation:
         """Points of a shard after its record `seq`."""
         log, known, truth = self.logs[shard], self.snapshots[shard], self.truths[shard]
         for message in log.messages[len(known) - 1 : seq]:
-            truth.follow(message.payload, message.time_ns)
+            truth.follow(message.payload)
             known.append({name: dict(points) for name, points in truth.points().items()})
         return known[seq]
 
-    def check_points(self, node: SimNode) -> None:
+    def check_points(self, node: SimNode) -> bool:
+        """False when it says itself that it is damaged; it is whole then, and may be behind."""
         held, warnings = node.held()
         if warnings:
             assert node.damage, f"{node.name}: {warnings}"
             self.counts["damage told"] += 1
             self.rebuild(node)
-            return
+            return False
         wanted: Held = {}
         for shard, seq in enumerate(node.replica.positions()):
             wanted |= self.truth(shard, seq)
@@ -482,6 +506,7 @@ class Simulation:
             shown = {n: (held.get(n), wanted.get(n)) for n in names[:2]}
             raise AssertionError(f"{node.name} at {node.replica.positions()} shows {shown}")
         self.counts["audits"] += 1
+        return True
 
     def check(self) -> None:
         for node in self.nodes:
@@ -581,9 +606,13 @@ class Simulation:
 
     def check_whole(self, node: SimNode) -> None:
         assert not node.is_between_parts()
-        self.check_points(node)
+        if not self.check_points(node):
+            self.catch_up(node)
+            assert self.check_points(node)
         families = {f: m for truth in self.truths for f, m in truth.families.items()}
-        assert node.db.metadata() == families, f"{node.name} has other metadata"
+        assert node.db.metadata() == families, (
+            f"{node.name} says {node.db.metadata()}, not {families}"
+        )
 
 
 def run(seed: int, *, steps: int = STEPS) -> Counter[str]:

@@ -24,7 +24,6 @@ from tsdb.log.control import decode_delete
 from tsdb.log.points import decode_points
 from tsdb.log.protocol import Kind
 
-EXPIRY_NS = 2 * 3600 * 1_000_000_000
 Held = dict[str, dict[int, int]]  # series -> timestamp -> value bits
 
 
@@ -45,38 +44,42 @@ def names_hit(selector: str, names: Any) -> list[str]:
 class ShardTruth:
     """The log of a shard, followed from its beginning by whoever has all the time."""
 
-    def __init__(self, shard: int, shards: int, names: list[str]) -> None:
+    def __init__(self, shard: int, shards: int, names: list[str], expiry: int) -> None:
+        self.expiry = expiry
+        self.seq = 0
         self.mine = [n for n in names if place_of(key_of(n), shards) == shard]
         self.by_key = {key_of(n): n for n in names}
         self.held: Held = {}
         self.families: dict[str, Any] = {}
         self.high: dict[int, tuple[int, int]] = {}
         self.refs: dict[tuple[int, int], str] = {}
-        self.newest_ns = 0
         self.records = 0  # that had an effect
         self.applied: set[tuple[int, int]] = set()
 
-    def follow(self, payload: bytes, time_ns: int) -> None:
+    def follow(self, payload: bytes) -> None:
         record = decode_record(payload)
-        self.newest_ns = max(self.newest_ns, time_ns)
+        self.seq += 1
         if not record.parts:
             return
-        seq, when = self.high.get(record.sender, (0, -(1 << 62)))
-        if when >= self.newest_ns - EXPIRY_NS and record.sender_seq <= seq:
+        last, at = self.high.get(record.sender, (0, -(1 << 62)))
+        is_new = at < self.seq - self.expiry
+        if not is_new and record.sender_seq <= last:
             return
         assert (record.sender, record.sender_seq) not in self.applied, "applied twice"
         self.applied.add((record.sender, record.sender_seq))
-        self.high[record.sender] = (record.sender_seq, self.newest_ns)
+        self.high[record.sender] = (record.sender_seq, self.seq)
         self.records += 1
         for part in record.parts:
-            self.apply(record.sender, part.kind, part.payload)
+            self.apply(record.sender, part.kind, part.payload, is_new)
 
-    def apply(self, sender: int, kind: Kind, payload: bytes) -> None:
+    def apply(self, sender: int, kind: Kind, payload: bytes, is_new: bool) -> None:
         if kind == Kind.POINTS:
             batch = decode_points(payload)
             defined, ends = batch.definitions, batch.definitions.offsets.tolist()
             for n, ref in enumerate(defined.refs.tolist()):
                 self.refs[sender, ref] = self.by_key[defined.keys[ends[n] : ends[n + 1]]]
+            if is_new and not {*batch.refs.tolist()} <= {*defined.refs.tolist()}:
+                return
             columns = batch.columns
             for n, ref in enumerate(batch.refs.tolist()):
                 a, b = columns.offsets[n], columns.offsets[n + 1]
