@@ -9,7 +9,7 @@
 
 A chunk is Prometheus' XOR chunk: two bytes of count, then the bits that docs/format/chunk.md
 describes at milliseconds. Points are encoded anew: chunks of blocks are longer than clients of
-Prometheus expect, and end where no query does. Price: about 30 ns a point.
+Prometheus expect, and end where no query does. Price: 60 to 85 ns a point, reading included.
 """
 
 from __future__ import annotations

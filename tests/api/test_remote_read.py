@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import struct
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import cramjam
@@ -302,3 +305,35 @@ def test_chunks_over_http(server: Any) -> None:
         (0, "a", 2), (0, "b", 2), (1, "a", 299), (1, "b", 299),
     ]  # fmt: skip
     assert found[1][2] == [(T, 2.5), (T + 15_000, 2.5)]
+
+
+def test_a_client_that_goes_away_ends_the_stream(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = [], threading.Event()
+
+    def noted(selections: Any, query: int) -> Iterator[bytes]:
+        try:
+            for frame in frames(selections, query):
+                begun.append(len(frame))
+                yield frame
+        finally:
+            ended.set()
+
+    frames = remote_read_chunks.frames
+    monkeypatch.setattr(remote_read_chunks, "frames", noted)
+    noise = np.random.default_rng(1).integers(0, 2**62, 400_000).view(np.float64)
+    stamps = [T + i for i in range(noise.size)]
+    for host in range(4):
+        server.database.write({"__name__": "endless", "host": str(host)}, stamps, noise)
+    matcher = (Matcher("__name__", Op.EQUAL, "endless"),)
+    body = request_of([ReadQuery(T, T + 10**9, matcher)]) + number(2, 1)
+    packed = bytes(cramjam.snappy.compress_raw(body))
+    with socket.create_connection(("127.0.0.1", server.port)) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        head = f"POST /api/v1/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(packed)}"
+        wire.sendall(head.encode() + b"\r\n\r\n" + packed)
+        assert wire.recv(1 << 12).startswith(b"HTTP/1.1 200")
+
+    assert ended.wait(30)
+    assert sum(begun) < 4 * noise.nbytes, "the rest was never made"
