@@ -20,8 +20,8 @@ BUGS = {
     ),
     "an append whose outcome is unknown counts as acked": (
         "replication/gateway.py",
-        "lost.append((record.shard, outcome))",
-        "positions.append((record.shard, self.acked[record.shard] + 1))",
+        "lost.append((shard, outcome))",
+        "positions.append((shard, self.acked[shard] + 1))",
     ),
     "a gap in the log is passed over": (
         "replication/arrivals.py",
@@ -73,11 +73,6 @@ BUGS = {
         "            outcomes = yield records",
         "            [self._naming.acked(refs) for refs in group.named]; outcomes = yield records",
     ),
-    "series are not defined again after a long silence": (
-        "replication/gateway.py",
-        "            self._naming.forget(silent)",
-        "            pass",
-    ),
     "duplicates are applied": (
         "replication/arrivals.py",
         "if done or not record.parts:",
@@ -102,11 +97,6 @@ BUGS = {
         "replication/ledger.py",
         "return mark is None or mark.at < seq - EXPIRY_RECORDS",
         "return mark is None or mark.at < max(p.seq for p in self.places) - EXPIRY_RECORDS",
-    ),
-    "a record that replicas passed over counts as acked": (
-        "replication/gateway.py",
-        "if last and outcome - last > ledger.EXPIRY_RECORDS and shard not in self._unsure:",
-        "if shard not in range(1 << 16):",
     ),
     "a delete is not limited to its shard": (
         "replication/gateway.py",

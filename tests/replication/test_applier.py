@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from cluster.sim_disk import after_power_cut
@@ -165,3 +167,21 @@ def test_a_delete_is_on_disk_before_a_checkpoint_can_name_it(sim, node):
     node.open()
     assert node.replica.positions()[0] == 2
     assert held(node) == {}
+
+
+def test_a_writer_that_was_forgotten_meanwhile_is_not_told_that_its_points_are_kept(sim, node):
+    """It had not followed the log, so it could not know; the next time it does."""
+
+    def write(stamp: int) -> bool:
+        [attempt] = node.begin([("write", {(SERIES, stamp): 5})])
+        attempt.outcome = sim.logs[0].commit(attempt.payload, attempt.message_id, sim.now_ns)
+        assert not node.heard()
+        return node.asked[0].ended < math.inf
+
+    assert write(1)
+    for seq in range(1, 2 * sim.expiry):
+        append(sim, seq, points(1, 10), sender=8)
+    assert not write(2)
+    assert write(3)
+    follow(node)
+    assert sorted(held(node)) == [1, 3, 10]
