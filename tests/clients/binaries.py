@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,16 @@ def need(name: str) -> Path:
     if found is None:
         pytest.skip(f"no {name} ({WHERE})")
     return found
+
+
+def need_packages(npm: Path, folder: Path) -> None:
+    """Install what package.json in `folder` names; where npm cannot, the test is skipped."""
+    done = subprocess.run(
+        [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode:
+        pytest.skip(f"no npm packages ({WHERE})")
