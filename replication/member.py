@@ -10,6 +10,7 @@ It has joined once a barrier in every log came back and all before it was applie
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from replication.node import open_node
 from replication.rebuild import ensure_data, mark
 from replication.settings import ClusterSettings
 from replication.stream import ShardLog
-from tsdb.errors import TSDBError
+from tsdb.errors import TSDBError, Unavailable
 from tsdb.vfs import OsFiles
 
 __all__ = ["open_member"]
@@ -63,9 +64,12 @@ def open_member(
     database.applier.on_stop = stopped
     for shard, why in list(database.applier.stopped.items()):
         stopped(shard, why)
-    logs = database.shell.logs
-    assert isinstance(logs, _Logs)
-    database.shell.run(logs.serve(database.applier, on_failure))
+    with contextlib.ExitStack() as undo:
+        undo.callback(database.close)
+        logs = database.shell.logs
+        assert isinstance(logs, _Logs)
+        database.shell.run(logs.serve(database.applier, on_failure))
+        undo.pop_all()
     return database
 
 
@@ -100,16 +104,20 @@ class _Logs:
         new = [shard for shard, seq in enumerate(applier.applied) if seq == 0]
         announcer = Announcer(self._nats, self, applier, on_failure=on_failure)
         self._tasks += [
-            asyncio.create_task(self._make(new)),
+            asyncio.create_task(self._make(new, on_failure)),
             asyncio.create_task(announcer.run()),
             asyncio.create_task(tend(self._nats, barriers())),
         ]
 
-    async def _make(self, missing: list[int]) -> None:
+    async def _make(self, missing: list[int], on_failure: Callable[[BaseException], None]) -> None:
+        told = ""
         while missing:
             try:
                 await self._nats.create_log(missing[0], INCARNATION)
-            except TSDBError:  # not enough servers yet
+            except TSDBError as error:  # not enough servers yet, as a rule
+                if not isinstance(error, Unavailable) and str(error) != told:
+                    told = str(error)
+                    on_failure(error)
                 await asyncio.sleep(AGAIN_S)
                 continue
             missing.pop(0)

@@ -78,7 +78,7 @@ def test_queries_as_text(told: Any) -> None:
     assert data_of(posted) == "a + b"
     wrong = told.get("/api/v1/format_query?query=sum(")
     assert (wrong.status, wrong.json["errorType"]) == (400, "bad_data")
-    assert wrong.json["error"].startswith('invalid parameter "query": parse error: ')
+    assert wrong.json["error"].startswith('invalid parameter "query": 1:5: parse error: ')
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])

@@ -72,7 +72,7 @@ BUGS = {
         "    offset += len(part)",
     ),
     "answers come before the sync": (
-        "tsdb/commit/pipeline.py",
+        "tsdb/commit/commit.py",
         "[(e.kind, e.payload) for e in entries], sync=sync)",
         "[(e.kind, e.payload) for e in entries], sync=False)",
     ),

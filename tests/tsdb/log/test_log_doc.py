@@ -83,7 +83,7 @@ def make_v1(monkeypatch) -> tuple[SimulatedDisk, list]:
     monkeypatch.setattr(record, "ENTRY_BYTES_MAX", 200)
     disk = SimulatedDisk()
     wal = Wal.open(disk, FOLDER, database_id=DATABASE, segment_bytes_max=1500)
-    kinds = sorted(set(Kind) - {Kind.MARK, Kind.SEGMENT, Kind.SEAL})
+    kinds = sorted(set(Kind) - {Kind.MARK, Kind.SEGMENT, Kind.SEAL, Kind.REPLICATED})
     for number, kind in enumerate(kinds * 2, 1):
         wal.append([(kind, bytes([number]) * (number * 11)), (kind, b"")])
     wal.append([(Kind.POINTS, bytes(range(250)) * 2)])
