@@ -11,14 +11,16 @@ would be seen, too.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +38,8 @@ from tsdb.query.selection import Series
 
 __all__ = ["Outcome", "Phases", "Reading", "Writer", "prove", "read", "series_of"]
 
-WRITERS, SERIES = 3, 32  # of each; a request has a point of each of a writer's series
-STEP_MS = 20  # between points, and between requests if acks allow
+WRITERS, SERIES = 3, 64  # of each; a request has a point of each of a writer's series
+STEP_MS = 100  # between points, and between requests if acks allow
 REQUEST_S, PAUSE_S = 30.0, 0.1
 EQUAL_S = 120.0
 BUSY = {429, 500, 502, 503, 504}
@@ -180,9 +182,9 @@ def prove(cluster: DevCluster, tell: Tell, phases: Phases | None = None) -> Outc
     first_ms = time.time_ns() // 1_000_000
     with _writing(cluster.nodes, first_ms) as writers:
         _follow(writers, tell, phases.before)
-        victim.signal(signal.SIGKILL)
+        _kill(victim)
         killed, acked = time.monotonic(), _acked(writers)
-        tell(f"kill -9 {victim.name}: it led the most shards")
+        tell(f"kill -9 {victim.name}, which led the most shards, with its server of the log")
         _follow(writers, tell, phases.down)
         acked_down = _acked(writers) - acked
         longest_s = max(one.longest_wait_s(killed, time.monotonic()) for one in writers)
@@ -216,7 +218,7 @@ def prove(cluster: DevCluster, tell: Tell, phases: Phases | None = None) -> Outc
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def _writing(nodes: list[DevNode], first_ms: int) -> Iterator[list[Writer]]:
     writers = [Writer(number, nodes, first_ms) for number in range(WRITERS)]
     for one in writers:
@@ -239,7 +241,8 @@ def _follow(writers: list[Writer], tell: Tell, seconds: float) -> None:
         acked, now = _acked(writers), time.monotonic()
         quiet = now - max((one.acks[-1] for one in writers if one.acks), default=began)
         rate = (acked - before) / (now - began)
-        tell(f"  {acked:>9,} points acked, {rate:>6,.0f}/s, the last {quiet:.1f} s ago")
+        why = ": shards without a leader elect one" if quiet > 1 else ""
+        tell(f"  {acked:>9,} points acked, {rate:>6,.0f}/s, the last {quiet:.1f} s ago{why}")
 
 
 def _check(writers: list[Writer]) -> None:
@@ -256,6 +259,16 @@ def _leading(cluster: DevCluster) -> DevNode:
     """The node whose death hurts most."""
     led = [shard["leader"] for shard in fetch(cluster.nodes[0].url)["shards"]]
     return max(cluster.nodes, key=lambda one: led.count(one.name))
+
+
+def _kill(node: DevNode) -> None:
+    """As if the machine was gone: without time for its children to leave in order, either."""
+    pid = node.pid()
+    children = Path(f"/proc/{pid}/task").glob("*/children")
+    for child in " ".join(one.read_text() for one in children).split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
+    node.signal(signal.SIGKILL)
 
 
 def read(node: DevNode, writers: list[Writer], first_ms: int) -> Reading:

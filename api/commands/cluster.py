@@ -6,6 +6,7 @@ import contextlib
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,8 +129,9 @@ def demo(
         # One that is ended, by make or a time-out, stops its nodes as one that is interrupted.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            _start(cluster, None)
-            outcome = prove(cluster, terminal.note if json else terminal.say)
+            tell = terminal.note if json else terminal.say
+            _start(cluster, None, tell)
+            outcome = prove(cluster, tell)
             _show(outcome, json=json)
             if keep:
                 stop = _Signals()
@@ -294,7 +296,9 @@ class _Signals:
         self._came.set()
 
 
-def _start(cluster: DevCluster, stop: _Signals | None) -> None:
+def _start(
+    cluster: DevCluster, stop: _Signals | None, tell: Callable[[str], None] = terminal.say
+) -> None:
     from api.cluster_dev import settled
 
     def asked() -> bool:
@@ -304,7 +308,7 @@ def _start(cluster: DevCluster, stop: _Signals | None) -> None:
     started = cluster.start()
     for node in cluster.nodes:
         if node not in started:
-            terminal.say(f"{node.name} runs already, pid {node.pid()}")
+            tell(f"{node.name} runs already, pid {node.pid()}")
     ready = 0
     with terminal.stderr().status(f"waiting for {_names(cluster.nodes)}"):
         for node, good in settled(cluster.nodes, asked):
@@ -313,7 +317,7 @@ def _start(cluster: DevCluster, stop: _Signals | None) -> None:
                 continue
             ready += 1
             took_s = time.monotonic() - began
-            terminal.say(f"{node.name} is ready ({took_s:.1f} s), {ready} of {len(cluster.nodes)}")
+            tell(f"{node.name} is ready ({took_s:.1f} s), {ready} of {len(cluster.nodes)}")
     if not ready and not asked():
         raise CommandFailed(
             f"no node could start; the logs are {cluster.root}/node-*/log", Exit.UNAVAILABLE
