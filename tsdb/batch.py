@@ -51,6 +51,18 @@ class Columns:
         return self.offsets.size - 1
 
 
+@dataclass(slots=True)
+class Decoded:
+    """What a read had to do. One thread adds to one of these."""
+
+    blocks_opened: int = 0
+    blocks_skipped: int = 0  # no chunk of the wanted series lies in the range
+    chunks: int = 0  # of blocks; damaged ones are left out
+    points: int = 0  # in these chunks, also those outside the range
+    bytes: int = 0  # of these chunks
+    memory_points: int = 0  # that were not in blocks
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesDefinitions:
     """Series named by ref, explicitly: a hole in a log cannot renumber the others.

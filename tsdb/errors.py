@@ -55,7 +55,8 @@ class LimitExceeded(InvalidInput):
 class Unavailable(TSDBError):
     """Not now. `code` is one of: busy, closed, disk_full, locked, overloaded, starting.
 
-    In a cluster also: absent, log_full, no_leader, sealed, unknown (replication/stream.py).
+    In a cluster also: absent, log_full, no_leader, sealed, unknown (replication/stream.py), and
+    turn_over (api/duty.py).
     """
 
     def __init__(self, message: str, *, code: str, retry_after_s: int = 1) -> None:

@@ -188,6 +188,13 @@ QUERY_STEPS_MAX = 11_000
 """Steps of a range query, as in Prometheus: more than any screen has columns."""
 QUERY_CELLS_MAX = 50_000_000
 """Values that a PromQL query holds at once, in matrices of series by steps: 450 MB."""
+QUERY_LABEL_BYTES_MAX = 64 * KIB
+"""One label value that a query makes; stored ones have LABEL_VALUE_BYTES_MAX at most."""
+QUERY_LABELS_BYTES_MAX = 256 * MIB
+"""Label values that one label_replace() or label_join() makes."""
+QUERIES_BYTES_MAX = 2 * GIB
+"""Points and matrices of all PromQL queries under way together: the largest one (1.25 GB) beside
+many others. What would pass it waits."""
 QUERY_TIMEOUT_S = 120
 """A PromQL query that takes longer is stopped, as in Prometheus; `timeout=` may ask for less."""
 SLOW_QUERY_S = 2

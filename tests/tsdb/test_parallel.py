@@ -83,3 +83,31 @@ def test_a_check_that_raises_ends_the_work() -> None:
     after = len(done)
     assert 0 < after < 1000
     assert len(done) == after
+
+
+def test_nobody_waits_for_a_helper_that_is_busy_elsewhere() -> None:
+    """All helpers are held by one piece of work; another one is done by its caller alone."""
+    release = threading.Event()
+    held = threading.Barrier(4)  # three workers of the first piece, and this thread
+
+    def hold(first: int, last: int) -> None:
+        held.wait(30)
+        assert release.wait(30)
+
+    pieces = [threading.Thread(target=parallel.run, args=(3, 3 * parallel.WORK_MIN, hold))]
+    pieces[0].start()
+    held.wait(30)
+    held = threading.Barrier(2)  # the second caller and the last helper
+    pieces.append(threading.Thread(target=parallel.run, args=(2, 3 * parallel.WORK_MIN, hold)))
+    pieces[1].start()
+    try:
+        done: list[tuple[int, int]] = []
+        parallel.run(9, 9 * parallel.WORK_MIN, lambda *part: done.append(part))
+        assert sorted(done) == [(i, i + 1) for i in range(9)]
+        parallel.run(9, 9 * parallel.WORK_MIN, lambda *part: done.append(part))
+        assert len(done) == 18
+    finally:
+        release.set()
+        for piece in pieces:
+            piece.join(30)
+    assert not any(piece.is_alive() for piece in pieces)

@@ -26,16 +26,11 @@ signed ones for wrap-around), one 8-byte window serves the timestamp code and th
 and the code that jitter makes common is tested first.
 """
 
-import numba
 import numpy as np
 from numba import types
 
 from tsdb.codec.bits import bswap64, clz64, ctz64, load8, load64, store8, store64
-from tsdb.jit import kernel
-
-# Forced: left to itself LLVM calls put_value, passing its state through memory, and a point costs
-# 22 ns to encode instead of 6. Without numba's reference counts, which cost a tenth of decoding.
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
+from tsdb.jit import forced, kernel
 
 U = np.uint64
 U0, U1, U2, U3, U4, U5, U6, U7, U8 = (U(i) for i in range(9))
@@ -66,7 +61,7 @@ _OUT_WORDS = types.Array(types.uint64, 1, "C")
 _OUT_COUNTS = types.Array(types.int64, 2, "C")
 
 
-@inlined
+@forced
 def put(out, pos, acc, cnt, v, n):
     """Append n <= 56 bits of v (higher bits of v are 0). Stores 8 bytes at `pos`."""
     acc |= v << (U64 - cnt - n)
@@ -76,7 +71,7 @@ def put(out, pos, acc, cnt, v, n):
     return pos + full, acc << (full << U3), cnt & U7
 
 
-@inlined
+@forced
 def put_long(out, pos, acc, cnt, v, n):
     """Append 1 <= n <= 64 bits of v (higher bits of v are 0). Stores 9 bytes at `pos`."""
     left = v << (U64 - n)
@@ -90,7 +85,7 @@ def put_long(out, pos, acc, cnt, v, n):
     return pos + full, acc, cnt & U7
 
 
-@inlined
+@forced
 def put_uvarint(out, pos, v):
     """LEB128, 1 to 10 bytes, at a byte border."""
     while v >= U(128):
@@ -101,7 +96,7 @@ def put_uvarint(out, pos, v):
     return pos + U1
 
 
-@inlined
+@forced
 def dod_code(dod, widths):
     """(code, bits, raw) of a delta of deltas; `raw`: the dod itself follows in 64 bits.
 
@@ -129,7 +124,7 @@ def dod_code(dod, widths):
     return (U15 << U32) | TOP_BIT_32, U36, True
 
 
-@inlined
+@forced
 def put_value(out, pos, acc, cnt, code, n, x, lead, trail):
     """Append n <= 43 bits of `code`, then the value code of x (value bits XOR the ones before)."""
     if x == U0:
@@ -155,7 +150,7 @@ def put_value(out, pos, acc, cnt, code, n, x, lead, trail):
     return pos, acc, cnt, lead, trail
 
 
-@inlined
+@forced
 def put_point(out, pos, acc, cnt, dod, x, lead, trail, widths):
     """Append point 2 or later."""
     code, n, raw = dod_code(dod, widths)
@@ -167,7 +162,7 @@ def put_point(out, pos, acc, cnt, dod, x, lead, trail, widths):
     return put_value(out, pos, acc, cnt, code, n, x, lead, trail)
 
 
-@inlined
+@forced
 def put_first(out, pos, t, v):
     """Append point 0 at a byte border: zigzag varint of t, 64 bits of v."""
     pos = put_uvarint(out, pos, (t << U1) ^ U(np.int64(t) >> 63))
@@ -175,14 +170,14 @@ def put_first(out, pos, t, v):
     return pos + U8
 
 
-@inlined
+@forced
 def put_second(out, pos, delta, x):
     """Append point 1 at a byte border: uvarint of the delta, then the value code."""
     pos = put_uvarint(out, pos, delta)
     return put_value(out, pos, U0, U0, U0, U0, x, NO_WINDOW, U0)
 
 
-@inlined
+@forced
 def encode_run(timestamps, values, first, last, out, pos, widths):
     """Append the points first <= i < last as one chunk; returns the byte after it."""
     if first == last:
@@ -227,7 +222,7 @@ def encode_runs(offsets, timestamps, values, widths, out, ends):
     return pos
 
 
-@inlined
+@forced
 def get_uvarint(data, pos, end):
     """(value, byte after it); the byte is 0 when the varint ends too late or is too large."""
     v = U0
@@ -244,13 +239,13 @@ def get_uvarint(data, pos, end):
     return U0, U0
 
 
-@inlined
+@forced
 def window(data, p):
     """The 57 or more bits from bit p on, at the top of a word."""
     return bswap64(load64(data, p >> U3)) << (p & U7)
 
 
-@inlined
+@forced
 def window_long(data, p):
     """The 64 bits from bit p on. Reads 9 bytes."""
     byte = p >> U3
@@ -258,7 +253,7 @@ def window_long(data, p):
     return (bswap64(load64(data, byte)) << shift) | (load8(data, byte + U8) >> (U8 - shift))
 
 
-@inlined
+@forced
 def check_end(data, p, end):
     """Reason why a chunk whose last bit is p - 1 does not end at byte `end`, or 0."""
     if p > end << U3:
@@ -271,7 +266,7 @@ def check_end(data, p, end):
     return 0
 
 
-@inlined
+@forced
 def decode_run(data, start, end, count, widths, timestamps, values, at):
     """Decode the chunk data[start:end] of `count` points to index `at`; returns a reason or 0."""
     reason, _ = decode_within(
@@ -280,7 +275,7 @@ def decode_run(data, start, end, count, widths, timestamps, values, at):
     return reason
 
 
-@inlined
+@forced
 def decode_within(data, start, end, count, widths, low, high, timestamps, values, at):
     """The points low <= t <= high of the chunk data[start:end] to index `at`, which moves on.
 
@@ -316,7 +311,7 @@ def decode_within(data, start, end, count, widths, low, high, timestamps, values
     return check_end(data, p, end), at
 
 
-@inlined
+@forced
 def decode_rest(
     data, p, limit, count, bare, t, d, v, size, trail, widths, low, high, timestamps, values, at
 ):
@@ -417,7 +412,7 @@ def decode_chunks(data, starts, ends, counts, widths, timestamps, values):
     return SOUND
 
 
-@inlined
+@forced
 def account_point(dod, x, lead, trail, widths, counts, bits, run):
     """Count the codes of point 2 or later, columns as `reference.Code`; returns the window."""
     code, n, raw = dod_code(dod, widths)
@@ -430,7 +425,7 @@ def account_point(dod, x, lead, trail, widths, counts, bits, run):
     return account_value(x, lead, trail, counts, bits, run)
 
 
-@inlined
+@forced
 def account_value(x, lead, trail, counts, bits, run):
     """Count the value code of x; returns the window it leaves."""
     if x == U0:
@@ -448,7 +443,7 @@ def account_value(x, lead, trail, counts, bits, run):
     return lz, tz
 
 
-@inlined
+@forced
 def uvarint_bits(v):
     return np.int64(max(U64 - clz64(v), U1) + U6) // 7 * 8
 

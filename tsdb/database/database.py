@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tsdb import limits
-from tsdb.batch import Columns, Exemplar, FamilyMetadata, Parsed
+from tsdb.batch import Columns, Exemplar, FamilyMetadata, Parsed, U32s
 from tsdb.commit.naming import CANONICAL
 from tsdb.commit.request import Ack, Done, Request, Written
 from tsdb.database.stats import Stats, collect
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from tsdb.database.upkeep import Upkeep
     from tsdb.engine.engine import Engine
     from tsdb.engine.store import Store
+    from tsdb.engine.weight import Weight
+    from tsdb.index.reader import Reader
     from tsdb.log.protocol import Log
     from tsdb.promql.matrix import Matrix
     from tsdb.query.selection import Selection
@@ -121,7 +123,7 @@ class Database:
 
         Durable and visible when it returns. Points written later, in the same range too, live.
         """
-        start, end = _range(start, end)
+        start, end = span_of(start, end)
         text = _text(selector)
         parse_selector(text, allow_empty=True)  # as every replay will: what is logged must apply
         return self._wait(Request(done=_unset, delete=Delete(text, start, end))).series
@@ -130,7 +132,7 @@ class Database:
         self, labels: Mapping[str, str], start: int = INT64_MIN, end: int = INT64_MAX
     ) -> int:
         """As `delete`, of the one series with exactly these labels, however many they are."""
-        start, end = _range(start, end)
+        start, end = span_of(start, end)
         return self._wait(
             Request(done=_unset, delete=Delete.of_key(canonical(labels), start, end))
         ).series
@@ -170,9 +172,9 @@ class Database:
         self, selector: Selector, start: int = INT64_MIN, end: int = INT64_MAX
     ) -> list[Exemplar]:
         """Exemplars of matching series from start to end, inclusive, in the order they came."""
-        start, end = _range(start, end)
-        registry = self._parts.engine.registry
-        keys = {registry.key(ref) for ref in registry.select(self._matchers(selector)).tolist()}
+        start, end = span_of(start, end)
+        index, refs = self.find(self._matchers(selector))
+        keys = {index.key(ref) for ref in refs.tolist()}
         with self._parts.engine.lock:
             found = tuple(self._parts.engine.annotations.exemplars)
         return [e for e in found if start <= e.timestamp <= end and e.series in keys]
@@ -192,7 +194,7 @@ class Database:
         Unknown series give an empty selection. Raises InvalidInput for a bad selector or end before
         start, LimitExceeded when more than `points_max` points match.
         """
-        start, end = _range(start, end)
+        start, end = span_of(start, end)
         engine = self._open_engine()
         return engine.select(self._matchers(selector), start, end, points_max=points_max)
 
@@ -206,7 +208,7 @@ class Database:
     ) -> Iterator[Selection]:
         """The same points, however many: series after series by the text of their labels, in
         selections of at most `points_max` points. A series of more comes in several."""
-        start, end = _range(start, end)
+        start, end = span_of(start, end)
         engine = self._open_engine()
         return engine.groups(self._matchers(selector), start, end, points_max=points_max)
 
@@ -244,19 +246,41 @@ class Database:
         self, selector: Selector = "{}", start: int = INT64_MIN, end: int = INT64_MAX
     ) -> list[Labels]:
         """Label sets of matching series, in order; with a range, those with points in it."""
-        start, end = _range(start, end)
-        engine = self._open_engine()
+        start, end = span_of(start, end)
         matchers = self._matchers(selector)
         if (start, end) != (INT64_MIN, INT64_MAX):
-            return engine.select(matchers, start, end).labels()
-        index = engine.registry.reader()
-        return [index.labels(int(ref)) for ref in index.sort_refs(index.select(matchers))]
+            return self.select(matchers, start, end).labels()
+        index, refs = self.find(matchers)
+        return index.labels_of_all(index.sort_refs(refs))
 
     def label_names(self) -> list[str]:
         return self._open_engine().registry.label_names()
 
     def label_values(self, name: str) -> list[str]:
         return self._open_engine().registry.label_values(name)
+
+    # What follows names series by refs, which mean something to the Reader beside them alone.
+
+    def find(self, matchers: Sequence[Matcher]) -> tuple[Reader, U32s]:
+        """Matching series, ascending, whether they have points or not; and what names them."""
+        index = self._open_engine().registry.reader()
+        return index, index.select(matchers)
+
+    def present(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[Reader, U32s]:
+        """Matching series that may have points from start to end (tsdb.engine.presence)."""
+        return self._open_engine().present(matchers, start, end)
+
+    def weigh(self, matchers: Sequence[Matcher], start: int, end: int) -> Weight:
+        """Bounds of what `select` would return, without reading it (tsdb.engine.weight)."""
+        return self._open_engine().weigh(matchers, start, end)
+
+    def holds(self, labels: Labels) -> bool:
+        """Whether there is a series with these labels and no other."""
+        return bool(self._open_engine().registry.exactly(labels).size)
+
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last tick that may hold a point."""
+        return self._open_engine().span()
 
     def _open_engine(self) -> Engine:
         if self._closed:
@@ -296,17 +320,24 @@ class Database:
     def flush(self) -> int:
         """Turn all points in memory into blocks on disk; returns the number of blocks written."""
         with self._latching():
-            return self._parts.store.flush(self._parts.engine, self._parts.log)
+            parts = self.parts
+            return parts.store.flush(parts.engine, parts.log)
 
     def compact(self) -> int:
         """Merge what is worth merging now; returns the number of merges done."""
         with self._latching():
             return self._parts.store.merge_all(self._parts.engine)
 
+    def clean_tombstones(self) -> int:
+        """Take deleted points off the disk; returns the number of blocks rewritten."""
+        with self._latching():
+            return self._parts.store.clean(self._parts.engine)
+
     def snapshot(self, path: str | Path) -> Path:
         """A consistent copy at `path` (hard links where possible), a data directory of its own."""
         with self._latching():
-            return self._parts.store.snapshot(self._parts.engine, self._parts.log, Path(path))
+            parts = self.parts
+            return parts.store.snapshot(parts.engine, parts.log, Path(path))
 
     @contextlib.contextmanager
     def _latching(self) -> Iterator[None]:
@@ -360,7 +391,8 @@ def _text(selector: Selector) -> str:
     return "{" + ",".join(str(matcher) for matcher in selector) + "}"
 
 
-def _range(start: int, end: int) -> tuple[int, int]:
+def span_of(start: int, end: int) -> tuple[int, int]:
+    """Both as ticks; InvalidInput if the end comes first."""
     start, end = _tick(start), _tick(end)
     if start > end:
         raise InvalidInput(f"end {end} is before start {start}")

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import xxhash
+
 from tsdb import limits
 from tsdb.block import manifest as manifests
 from tsdb.block.layout import BlockMeta
@@ -49,11 +51,12 @@ Progress = Callable[[int, int], None]  # (entries replayed, entries to replay)
 class Replicated:
     """What a node of a cluster puts in the place of a log of its own.
 
-    `companion` is made from the state that it left, if it left one; `commit` from the parts of
-    the open database. The gate names series by `naming`: refs of a sender, not of the engine.
+    `companion` is made from the state that it left, if it left one, and from what stands for the
+    points that were here before it, if there are any; `commit` from the parts of the open
+    database. The gate names series by `naming`: refs of a sender, not of the engine.
     """
 
-    companion: Callable[[Engine, bytes | None], Companion]
+    companion: Callable[[Engine, bytes | None, int], Companion]
     commit: Callable[[Parts], Commit]
     naming: Registry
     group_bytes: int = 8 * GROUP_BYTES  # a round to a majority takes longer than a sync here
@@ -244,12 +247,23 @@ def _accompany(store: Store, engine: Engine, options: Options) -> None:
     state = (
         None if manifest.companion is None else read_companion(files, folder / manifest.companion)
     )
-    store.companion = options.replicated.companion(engine, state)
+    store.companion = options.replicated.companion(engine, state, _base(store, state))
     if manifest.companion is None and not options.read_only:
         seq = manifest.checkpoint_seq
         name = write_companion(files, folder, seq, store.companion.state(seq))
         store.manifest = replace(manifest, generation=manifest.generation + 1, companion=name)
         manifests.store(files, store.directory, store.manifest)
+
+
+def _base(store: Store, state: bytes | None) -> int:
+    """Stands for the points that are here before the companion has seen any; 0 if there are none.
+
+    Copies of one directory have the same.
+    """
+    was_written = store.manifest.checkpoint_seq > 0 or store.files.list(store.directory / WAL)
+    if state is not None or not was_written:
+        return 0
+    return xxhash.xxh3_64_intdigest(store.manifest.database_id)
 
 
 def replay(engine: Engine, store: Store, log: Log, on_progress: Progress | None) -> None:

@@ -48,6 +48,7 @@ class Stats:
     points_below_horizon_total: int
     points_orphaned_total: int
     points_selected_total: int
+    points_decoded_total: int
     selects_total: int
     deletes_total: int
 
@@ -87,6 +88,7 @@ def collect(parts: Parts) -> Stats:
         points_below_horizon_total=counters.points_below_horizon,
         points_orphaned_total=counters.points_orphaned,
         points_selected_total=counters.points_selected,
+        points_decoded_total=counters.points_decoded,
         selects_total=counters.selects,
         deletes_total=counters.deletes,
     )

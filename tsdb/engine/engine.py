@@ -13,24 +13,34 @@ Turning heads into blocks is `tsdb.engine.flush`; coming back after a crash `tsd
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from tsdb import limits, overlay
-from tsdb.batch import Batch, Columns, Exemplar, FamilyMetadata, SeriesDefinitions, U32s
+from tsdb.batch import (
+    Batch,
+    Columns,
+    Decoded,
+    Exemplar,
+    FamilyMetadata,
+    I64s,
+    SeriesDefinitions,
+    U32s,
+)
 from tsdb.block.reader import Block, Damage
 from tsdb.codec.resolution import Resolution
 from tsdb.engine.annotations import Annotations
 from tsdb.engine.groups import in_groups
 from tsdb.engine.presence import points_at_most, present
 from tsdb.engine.version import INT64_MIN, Generation, Tombstone, Version, truth_order
+from tsdb.engine.weight import Weight, weigh
 from tsdb.errors import LimitExceeded
 from tsdb.head.head import Head, HeadView
 from tsdb.index.labels import parse as parse_labels
 from tsdb.index.matchers import Matcher
-from tsdb.index.placement import place_of
 from tsdb.index.reader import Reader
 from tsdb.index.registry import Registry
 from tsdb.index.selector import parse_selector
@@ -39,6 +49,9 @@ from tsdb.log.control import Delete, Horizon, decode_control, decode_delete, key
 from tsdb.log.points import decode_points
 from tsdb.log.protocol import Entry, Kind
 from tsdb.query.selection import Selection, ordered
+
+Keep: TypeAlias = Callable[[U32s], U32s]
+"""Of ascending refs some, in their order."""
 
 
 @dataclass(slots=True)
@@ -51,6 +64,7 @@ class Counters:
     points_below_horizon: int = 0
     points_orphaned: int = 0
     points_selected: int = 0
+    points_decoded: int = 0  # by reads, also by those that came to nothing
     selects: int = 0
     deletes: int = 0
 
@@ -71,9 +85,11 @@ class Engine:
         self.registry = registry
         self.annotations = annotations or Annotations()
         self.counters = Counters()
+        self._counting = threading.Lock()  # of reads
         self.applied_seq = 0
         self.lock = threading.Lock()  # guards version, active, registry definitions
         self._definitions = 0  # entries applied that defined series
+        self._last = threading.local()  # selection of each thread
         self._head_bytes = head_bytes
         self._version = version
         self._active = self._new_generation(1)
@@ -226,36 +242,64 @@ class Engine:
         end: int,
         *,
         points_max: int = limits.POINTS_PER_SELECT_MAX,
+        keep: Keep | None = None,
     ) -> Selection:
         """Points of every matching series with start <= timestamp <= end, as of one position.
 
-        Raises LimitExceeded when more than `points_max` points would have to be decoded.
+        `keep` chooses among the matching series. Raises LimitExceeded when more than `points_max`
+        points would have to be decoded.
         """
-        index, refs, version, views = self._views(matchers)
-        columns, warnings = self._read(refs, version, views, (start, end), points_max)
-        present = np.flatnonzero(np.diff(columns.offsets) > 0)
+        index, refs, version, views = self._views(matchers, keep)
+        read = self._read(refs, version, views, (start, end), points_max)
+        present = np.flatnonzero(np.diff(read.columns.offsets) > 0)
         order = present[np.argsort(index.rank(refs[present]), kind="stable")]
-        return self._selection(index, *ordered(refs, columns, order), warnings)
+        return self._selection(index, *ordered(refs, read.columns, order), read)
 
     def clipped(self, start: int, end: int) -> tuple[int, int]:
         """The part of the range that may hold points: halving an endless one would take long."""
+        low, high = self.span() or (start, end)
+        return max(start, low), min(end, high)
+
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last tick that may hold a point."""
         version = self._version
         heads = [g.head for g in (*version.frozen, self._active) if g.head.points]
         metas = [block.meta for block in version.blocks]
         lows = [h.min_ts for h in heads] + [m.min_ts for m in metas]
         highs = [h.max_ts for h in heads] + [m.max_ts for m in metas]
-        if not lows:
-            return start, end
-        return max(start, min(lows)), min(end, max(highs))
+        return (min(lows), max(highs)) if lows else None
 
-    def present(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[Reader, U32s]:
+    def present(
+        self, matchers: Sequence[Matcher], start: int, end: int, *, keep: Keep | None = None
+    ) -> tuple[Reader, U32s]:
         """Matching series that may have points from start to end (tsdb.engine.presence), and what
         names them."""
-        index, refs, version, views = self._views(matchers)
+        index, refs, version, views = self._views(matchers, keep)
         return index, present(refs, version, views, start, end)
 
+    def counted(
+        self, matchers: Sequence[Matcher], start: int, end: int, *, keep: Keep | None = None
+    ) -> tuple[Reader, U32s, I64s]:
+        """Matching series with points in the range, and how many a read of each decodes at most."""
+        index, refs, version, views = self._views(matchers, keep)
+        points = points_at_most(refs, version, views, start, end)
+        return index, refs[points > 0], points[points > 0]
+
+    def weigh(
+        self, matchers: Sequence[Matcher], start: int, end: int, *, keep: Keep | None = None
+    ) -> Weight:
+        """Bounds of what `select` would return (tsdb.engine.weight)."""
+        _, refs, version, views = self._views(matchers, keep)
+        return weigh(refs, version, views, start, end)
+
     def groups(
-        self, matchers: Sequence[Matcher], start: int, end: int, *, points_max: int
+        self,
+        matchers: Sequence[Matcher],
+        start: int,
+        end: int,
+        *,
+        points_max: int,
+        keep: Keep | None = None,
     ) -> Iterator[Selection]:
         """The same series with the same points, ordered by names and values of labels as text,
         in selections of `points_max` points or less; a longer series comes in several, one range
@@ -270,43 +314,54 @@ class Engine:
             with self.lock:
                 return [head.view(refs) for head in heads]
 
-        def read(refs: U32s, span: tuple[int, int], points_max: int) -> Selection:
-            columns, warnings = self._read(refs, version, views_of(refs), span, points_max)
-            present = np.flatnonzero(np.diff(columns.offsets) > 0)
+        def selected(refs: U32s, span: tuple[int, int], points_max: int) -> Selection:
+            read = self._read(refs, version, views_of(refs), span, points_max)
+            present = np.flatnonzero(np.diff(read.columns.offsets) > 0)
             order = present[index.text_order(refs[present])]
-            return self._selection(index, *ordered(refs, columns, order), warnings)
+            return self._selection(index, *ordered(refs, read.columns, order), read)
 
-        refs = index.select(matchers)
+        refs = _kept(index.select(matchers), keep)
         points = points_at_most(refs, version, views_of(refs), start, end)
         order = index.text_order(refs)
         order = order[points[order] > 0]
-        return in_groups(refs[order], points[order], (start, end), points_max, read)
+        return in_groups(refs[order], points[order], (start, end), points_max, selected)
 
-    def _selection(
-        self, index: Reader, refs: U32s, columns: Columns, warnings: list[str]
-    ) -> Selection:
-        self.counters.selects += 1
-        self.counters.points_selected += columns.points
+    def _selection(self, index: Reader, refs: U32s, columns: Columns, read: _Read) -> Selection:
+        with self._counting:
+            self.counters.selects += 1
+            self.counters.points_selected += columns.points
         return Selection(
             refs,
             columns,
             labels_of=index.labels,
             named_by=index,
             resolution=self.resolution,
-            warnings=tuple(warnings),
+            warnings=tuple(read.warnings),
+            did=read.did,
         )
 
-    def _views(self, matchers: Sequence[Matcher]) -> tuple[Reader, U32s, Version, list[HeadView]]:
+    def _views(
+        self, matchers: Sequence[Matcher], keep: Keep | None = None
+    ) -> tuple[Reader, U32s, Version, list[HeadView]]:
         """Index, series, sources and head states that belong to one position of the log."""
         known, index = self._definitions, self.registry.reader()
-        refs = index.select(matchers)
+        refs = _kept(self._found(known, index, matchers), keep)
         with self.lock:
             if known != self._definitions:  # a request must be seen whole or not at all
                 index = self.registry.reader()
-                refs = index.select(matchers)
+                refs = _kept(index.select(matchers), keep)
             version = self._version
             views = [g.head.view(refs) for g in (*version.frozen, self._active)]
         return index, refs, version, views
+
+    def _found(self, known: int, index: Reader, matchers: Sequence[Matcher]) -> U32s:
+        """Matching series; remembered, as a query is weighed right before it is read."""
+        last = getattr(self._last, "found", None)
+        if last is not None and last[:3] == (known, index, matchers):
+            return last[3]  # type: ignore[no-any-return]
+        refs = index.select(matchers)
+        self._last.found = known, index, tuple(matchers), refs
+        return refs
 
     def _read(
         self,
@@ -315,30 +370,62 @@ class Engine:
         views: Sequence[HeadView],
         span: tuple[int, int],
         points_max: int,
-    ) -> tuple[Columns, list[str]]:
+    ) -> _Read:
+        did = Decoded()
+        try:
+            return self._read_all(refs, version, views, span, points_max=points_max, did=did)
+        finally:
+            with self._counting:
+                self.counters.points_decoded += did.points + did.memory_points
+
+    def _read_all(
+        self,
+        refs: U32s,
+        version: Version,
+        views: Sequence[HeadView],
+        span: tuple[int, int],
+        *,
+        points_max: int,
+        did: Decoded,
+    ) -> _Read:
         start, end = max(span[0], version.horizon), span[1]
         sources: list[Columns] = []
         warnings: list[str] = []
         points = 0
         for block in version.blocks:
             if start > end or block.meta.max_ts < start or block.meta.min_ts > end:
+                did.blocks_skipped += 1
                 continue
-            sources.append(read_block(block, refs, start, end, warnings))
+            sources.append(read_block(block, refs, (start, end), warnings, did))
             sources[-1] = without_deleted(
                 sources[-1], refs, version.tombstones, block.meta.deleted_through, (start, end)
             )
-            points = _count(points, sources[-1], points_max)
+            points = bounded(points + sources[-1].points, points_max)
         for i, view in enumerate(views if start <= end else ()):
             columns = view.read(start, end)
+            did.memory_points += columns.points
             if i < len(version.frozen):
                 seq_hi = version.frozen[i].seq_hi
                 columns = without_deleted(columns, refs, version.tombstones, seq_hi, (start, end))
             sources.append(columns)
-            points = _count(points, columns, points_max)
+            points = bounded(points + columns.points, points_max)
         sources = [s for s in sources if s.points]
         if not sources:
-            return overlay.empty(refs.size), warnings
-        return overlay.overlay(sources), warnings
+            return _Read(overlay.empty(refs.size), warnings, did)
+        return _Read(overlay.overlay(sources), warnings, did)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Points of series, what is missing, and what it took."""
+
+    columns: Columns
+    warnings: list[str]
+    did: Decoded
+
+
+def _kept(refs: U32s, keep: Keep | None) -> U32s:
+    return refs if keep is None else keep(refs)
 
 
 def series_hit(registry: Registry, selector: str) -> U32s:
@@ -351,12 +438,11 @@ def series_hit(registry: Registry, selector: str) -> U32s:
         return registry.select(parse_selector(selector, allow_empty=True))
     shard, shards, within = place
     refs = registry.select(parse_selector(within, allow_empty=True))
-    mine = [place_of(registry.key(ref), shards) == shard for ref in refs.tolist()]
-    return refs[np.array(mine, np.bool_)]
+    return registry.places(shards).within(refs, [shard])
 
 
-def _count(points: int, columns: Columns, points_max: int) -> int:
-    points += columns.points
+def bounded(points: int, points_max: int) -> int:
+    """`points`. Raises LimitExceeded when they are more than a selection may decode."""
     if points > points_max:
         raise LimitExceeded(
             "the selection decodes too many points: narrow the range or the selector",
@@ -366,10 +452,12 @@ def _count(points: int, columns: Columns, points_max: int) -> int:
     return points
 
 
-def read_block(block: Block, refs: U32s, start: int, end: int, warnings: list[str]) -> Columns:
+def read_block(
+    block: Block, refs: U32s, span: tuple[int, int], warnings: list[str], did: Decoded
+) -> Columns:
     """What a block holds, around its damage; each damaged stretch becomes a warning."""
     damaged: list[Damage] = []
-    columns = block.read(refs, start, end, damaged=damaged)
+    columns = block.read(refs, *span, damaged=damaged, did=did)
     warnings += [str(damage) for damage in damaged]
     return columns
 

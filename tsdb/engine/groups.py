@@ -35,12 +35,25 @@ def in_groups(
     low = 0
     while low < refs.size:
         high = int(np.searchsorted(before, before[low] + points_max, side="right")) - 1
-        if high > low:
-            yield read(np.sort(refs[low:high]), span, points_max)
-            low = high
-        else:
-            yield from _in_ranges(refs[low : low + 1], span, points_max, read)
-            low += 1
+        high = max(high, low + 1)
+        yield from _in_parts(refs[low:high], span, points_max, read)
+        low = high
+
+
+def _in_parts(
+    refs: U32s, span: Span, points_max: int, read: Callable[[U32s, Span, int], Selection]
+) -> Iterator[Selection]:
+    """At once if it fits: points may have been written since they were counted."""
+    if refs.size == 1:
+        yield from _in_ranges(refs, span, points_max, read)
+        return
+    try:
+        found = read(np.sort(refs), span, points_max)
+    except LimitExceeded:
+        for half in np.array_split(refs, 2):
+            yield from _in_parts(half, span, points_max, read)
+    else:
+        yield found
 
 
 def _in_ranges(

@@ -214,8 +214,13 @@ class Store:
         groups = merging.plan(self.manifest.blocks, engine.resolution, damaged=self._damaged)
         if not groups:
             return False
-        version, names = engine.version, {meta.name for meta in groups[0]}
-        blocks = [b for b in version.blocks if b.meta.name in names]
+        names = {meta.name for meta in groups[0]}
+        self._merge(engine, [b for b in engine.version.blocks if b.meta.name in names])
+        return True
+
+    def _merge(self, engine: Engine, blocks: Sequence[Block]) -> bool:
+        """Blocks become one; False if they stay as they are, because one is damaged."""
+        version, names = engine.version, {block.meta.name for block in blocks}
         try:
             metas = merging.merge(
                 self.files,
@@ -228,9 +233,33 @@ class Store:
             # Merged around its damage a block would look whole: it stays as it is, and is named.
             named = {Path(error.path).parent.name} & names if error.path else set()
             self._damaged |= named or names
-            return True
+            return False
         self._replace(engine, names, metas)
         return True
+
+    def clean(self, engine: Engine) -> int:
+        """Rewrite each block that holds deleted points, without them; no other is touched. Returns
+        how many. Raises Unavailable when the disk has no room for that."""
+        done = 0
+        with self._exclusive():
+            for block in engine.version.blocks:
+                if not self._holds_deleted(block, engine.version.tombstones):
+                    continue
+                if room(self.files, self.directory) is not Room.ENOUGH:
+                    raise Unavailable("the disk is too full to rewrite blocks", code="disk_full")
+                done += self._merge(engine, [block])
+        return done
+
+    def _holds_deleted(self, block: Block, tombstones: Sequence[Tombstone]) -> bool:
+        meta = block.meta
+        later = [
+            t for t in tombstones if t.hides_from(meta.deleted_through, meta.min_ts, meta.max_ts)
+        ]
+        try:
+            return any(block.table.select(t.refs, t.start, t.end).chunks.size for t in later)
+        except CorruptionError:
+            self._damaged.add(meta.name)
+            return False
 
     def drop_expired(self, engine: Engine) -> int:
         """Remove blocks that hold nothing above the horizon; returns how many went."""

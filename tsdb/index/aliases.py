@@ -92,7 +92,8 @@ class _Form:
     def lookup(self, seeds: U64s, data: U8s, starts: I64s, ends: I64s) -> U32s:
         out = np.empty(starts.size, np.uint32)
         arrays = (self._slots, self._at, self._refs, self._text)
-        alias_kernels.lookup_aliases(arrays, seeds, data, starts, ends, out)
+        entries = int(self._used[0])
+        alias_kernels.lookup_aliases(arrays, seeds, entries, data, starts, ends, out)
         return out
 
     def add(self, seeds: U64s, data: U8s, starts: I64s, ends: I64s, refs: U32s) -> None:

@@ -51,6 +51,10 @@ class Reader:
         assert keys.size, f"ref {ref} names no series"
         return keys.tobytes()
 
+    def keys(self, refs: U32s) -> tuple[U8s, I64s]:
+        """Canonical keys of `refs` back to back, and their offsets."""
+        return keys_of(self._tables, self._known(refs))
+
     def labels(self, ref: int) -> Labels:
         """Label set of a series."""
         _, row_start, row_count, row_pairs = self._tables.keys

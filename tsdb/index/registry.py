@@ -35,6 +35,7 @@ from tsdb.index.kernels import columns as column_kernels
 from tsdb.index.kernels import tables as table_kernels
 from tsdb.index.labels import Labels
 from tsdb.index.matchers import Matcher
+from tsdb.index.placement import Places
 from tsdb.index.reader import Reader, keys_of
 from tsdb.index.tables import Room, Tables, random_seeds
 
@@ -52,6 +53,7 @@ class Registry:
         self.lock = threading.RLock()
         self._reading = threading.Lock()
         self._seeds = random_seeds() if seeds is None else seeds
+        self._places: dict[int, Places] = {}
         self._use(Tables(self._seeds))
 
     def _use(self, tables: Tables) -> None:
@@ -193,6 +195,14 @@ class Registry:
 
     def label_values(self, name: str, refs: U32s | None = None) -> list[str]:
         return self._reader.label_values(name, refs)
+
+    def keys(self, refs: U32s) -> tuple[U8s, I64s]:
+        """Canonical keys of `refs` back to back, and their offsets."""
+        return self._reader.keys(refs)
+
+    def places(self, shards: int) -> Places:
+        """In which of so many shards each series lies."""
+        return self._places.setdefault(shards, Places(shards, self.keys))
 
     def census(self, most: int) -> Census:
         """How series spread over names and labels, at most `most` lines a list."""

@@ -12,8 +12,8 @@ import numpy as np
 from numba import types
 
 from tsdb.codec.bits import clz64, ctz64, store64
-from tsdb.codec.kernels import get_uvarint, inlined, put_uvarint
-from tsdb.jit import kernel
+from tsdb.codec.kernels import get_uvarint, put_uvarint
+from tsdb.jit import forced, kernel
 
 U = np.uint64
 U0, U1, U3, U4, U8, U15 = U(0), U(1), U(3), U(4), U(8), U(15)
@@ -86,7 +86,7 @@ def put_values(offsets, bits, out, pos):
     return pos
 
 
-@inlined
+@forced
 def get_value(data, pos, end):
     """(xor, byte after it); the byte is 0 when there is no sound value."""
     if pos >= end:

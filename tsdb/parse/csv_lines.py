@@ -43,7 +43,7 @@ __all__ = ["TIME_UNITS", "Row", "parse", "slow_row"]
 BLOCK_BYTES = 1 << 20
 NEWLINE = 10
 TIME_UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d++\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _UNIT_BANDS = ((10**11, "s"), (10**14, "ms"), (10**17, "us"))
 
 

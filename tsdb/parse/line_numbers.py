@@ -13,7 +13,7 @@ from tsdb.index.quoting import shown
 
 __all__ = ["NUMBER", "float_of", "text_of"]
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d++\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INFINITY = float("inf")
 _SPECIAL = {
     "nan": None,

@@ -30,7 +30,7 @@ from tsdb.promql.trace import Trace, measured
 from tsdb.promql.values import Grid, Scalar, Text, Value, Vector
 from tsdb.query.selection import Selection
 
-__all__ = ["Evaluation", "Handler"]
+__all__ = ["Evaluation", "Handler", "in_ticks"]
 
 Handler = Callable[["Evaluation", ast.Call, Grid], Value]
 
@@ -86,6 +86,7 @@ class Evaluation:
         ticks_per_s: int = 1000,
         lookback_ms: int = limits.LOOKBACK_MS,
         points_max: int = limits.POINTS_PER_SELECT_MAX,
+        cells_max: int | None = None,
         check: Callable[[], None] = lambda: None,
         trace: Trace | None = None,
     ) -> None:
@@ -102,7 +103,7 @@ class Evaluation:
         self._fixed: frozenset[Node] = frozenset()
         self._repeated: frozenset[Node] = frozenset()
         self._known: dict[tuple[Node, Grid], Known] = {}
-        self._room = Room()
+        self._room = Room(cells_max)
 
     def run(self, node: Node) -> Value:
         """The value of a whole query."""
@@ -160,15 +161,14 @@ class Evaluation:
 
     def read(self, matchers: Sequence[Matcher], start: int, end: int) -> Selection:
         """Points with start <= ms <= end."""
-        scale = self._ticks_per_s
-        first, last = -(-start * scale // 1000), ((end + 1) * scale - 1) // 1000
+        first, last = in_ticks(start, end, self._ticks_per_s)
         left = self._points_max - self.points
         if self._trace is None:
-            found = self._select(matchers, _tick(first), _tick(last), points_max=left)
+            found = self._select(matchers, first, last, points_max=left)
         else:
             with self._trace.step(matchers, 0) as step:
-                found = self._select(matchers, _tick(first), _tick(last), points_max=left)
-                step.series, step.values = len(found), found.points
+                found = self._select(matchers, first, last, points_max=left)
+                step.series, step.values, step.did = len(found), found.points, found.did
         self.points += found.points
         for sentence in found.warnings:
             self.annotations.damage(sentence)
@@ -268,6 +268,12 @@ def _fixed(nodes: Sequence[Node]) -> frozenset[Node]:
         if fixed:
             pinned.add(node)
     return frozenset(n for n in pinned if not isinstance(n, ast.Number | ast.Text))
+
+
+def in_ticks(start: int, end: int, ticks_per_s: int) -> tuple[int, int]:
+    """The ticks in start <= ms <= end."""
+    first, last = -(-start * ticks_per_s // 1000), ((end + 1) * ticks_per_s - 1) // 1000
+    return _tick(first), _tick(last)
 
 
 def _tick(ticks: int) -> int:

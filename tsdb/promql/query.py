@@ -18,6 +18,7 @@ from tsdb.batch import Columns, I64s
 from tsdb.errors import InvalidInput, LimitExceeded
 from tsdb.promql import ast, selectors
 from tsdb.promql.ast import Node, Type
+from tsdb.promql.cost import Cost, Weigh, cost_of
 from tsdb.promql.evaluate import Evaluation
 from tsdb.promql.parse import parse
 from tsdb.promql.rows import Rows
@@ -25,7 +26,7 @@ from tsdb.promql.selectors import Select
 from tsdb.promql.trace import Trace
 from tsdb.promql.values import Grid, Scalar, Text, Vector
 
-__all__ = ["Answer", "Source", "instant", "over_range"]
+__all__ = ["Answer", "Source", "cost", "instant", "over_range", "ranged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Source:
     ticks_per_s: int = 1000
     lookback_ms: int = limits.LOOKBACK_MS
     points_max: int = limits.POINTS_PER_SELECT_MAX
+    cells_max: int | None = None
     check: Callable[[], None] = lambda: None
     trace: Trace | None = None
     features: frozenset[str] = frozenset()  # of Prometheus' --enable-feature that parse knows
@@ -48,6 +50,7 @@ class Source:
             ticks_per_s=self.ticks_per_s,
             lookback_ms=self.lookback_ms,
             points_max=self.points_max,
+            cells_max=self.cells_max,
             check=self.check,
             trace=self.trace,
         )
@@ -84,7 +87,36 @@ def instant(source: Source, text: str, at: int) -> Answer:
 
 def over_range(source: Source, text: str, start: int, end: int, step: int) -> Answer:
     """What a query is worth from start to end, every `step` ms. Raises as `instant`."""
-    node = parse(text, source.features)
+    node, grid = ranged(text, start, end, step, source.features)
+    evaluation = source.evaluation(grid, end)
+    value = evaluation.run(node)
+    if isinstance(value, Scalar):
+        value = _as_row(value)
+    assert isinstance(value, Vector)
+    return _answer(Type.MATRIX, grid, _sorted(value.pruned()), evaluation)
+
+
+def cost(
+    source: Source, weigh: Weigh, text: str, *, start: int, end: int, step: int | None
+) -> Cost:
+    """What a query would read and hold; `step` None asks for one moment. Raises InvalidInput."""
+    if step is None:
+        node, grid = parse(text, source.features), Grid.instant(start)
+    else:
+        node, grid = ranged(text, start, end, step, source.features)
+    return cost_of(
+        *(node, grid, weigh),
+        end=None if step is None else end,
+        ticks_per_s=source.ticks_per_s,
+        lookback_ms=source.lookback_ms,
+    )
+
+
+def ranged(
+    text: str, start: int, end: int, step: int, features: frozenset[str] = frozenset()
+) -> tuple[Node, Grid]:
+    """The tree and the steps of a range query. Raises InvalidInput, LimitExceeded."""
+    node = parse(text, features)
     if end < start:
         raise InvalidInput("end timestamp must not be before start time")
     if step < 1:
@@ -104,12 +136,7 @@ def over_range(source: Source, text: str, start: int, end: int, step: int) -> An
             f'invalid parameter "query": invalid expression type "{_spoken(ast.type_of(node))}" '
             "for range query, must be Scalar or instant Vector"
         )
-    evaluation = source.evaluation(grid, end)
-    value = evaluation.run(node)
-    if isinstance(value, Scalar):
-        value = _as_row(value)
-    assert isinstance(value, Vector)
-    return _answer(Type.MATRIX, grid, _sorted(value.pruned()), evaluation)
+    return node, grid
 
 
 def _answer(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["argument", "computed", "named", "nameless", "nonempty", "windows_of"]
 
 Kernel = Callable[..., None]
-POINTS_A_PART = 20_000_000  # in windows: a query is stopped within a few tenths of a second
+POINTS_A_PART = 5_000_000  # in windows: a query is stopped within a few tenths of a second
 
 
 def argument(node: Node) -> RangeSelector | Subquery:
@@ -87,7 +87,9 @@ def named(
             row, part = divmod(unit, parts)
             of_part(row, row + 1, slice(borders[part], borders[part + 1]))
 
-    work = columns.points + values.size if parts == 1 else _seen(found) * len(found.rows)
+    work = columns.points + values.size
+    if (seen := _seen(found) * len(found.rows)) > POINTS_A_PART:
+        work = max(work, seen // POINTS_A_PART * parallel.WORK_MIN) if parts == 1 else seen
     parallel.run(len(found.rows) * parts, work, of_units, evaluation.check)
     return Vector(found.rows, values, present).pruned()
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tsdb.promql.evaluate import Evaluation
     from tsdb.query.selection import Selection
 
-__all__ = ["kept", "read"]
+__all__ = ["far_apart", "kept", "read"]
 
 SLICE_MS = 24 * 3_600_000  # a selection costs about 0.2 ms besides its points
 SLICES_MAX = 64  # longer ones from there on: a century has no end of days
@@ -47,7 +47,7 @@ def read(
     evaluation: Evaluation, matchers: Sequence[Matcher], ends: I64s, range_ms: int
 ) -> tuple[Rows, Columns]:
     """At least the points of all windows (end - range_ms, end]."""
-    if not _far_apart(ends, range_ms):
+    if not far_apart(int(ends[0]), int(ends[:2][-1]), int(ends[-1]), range_ms):
         piece = _piece(evaluation, matchers, ends, range_ms)
         return _rows_of(piece.found), piece.columns
     pieces = list(_pieces(evaluation, matchers, ends, range_ms))
@@ -61,10 +61,9 @@ def kept(columns: Columns, keep: Bools) -> Columns:
     return Columns(offsets, columns.timestamps[keep], columns.values[keep])
 
 
-def _far_apart(ends: I64s, range_ms: int) -> bool:
-    if ends.size < 2 or int(ends[-1]) - int(ends[0]) < 2 * SLICE_MS:
-        return False
-    return int(ends[1]) - int(ends[0]) >= APART * range_ms
+def far_apart(first: int, second: int, last: int, range_ms: int) -> bool:
+    """Whether time is read in slices, by the ends of windows of some length."""
+    return last - first >= 2 * SLICE_MS and second - first >= APART * range_ms
 
 
 def _piece(evaluation: Evaluation, matchers: Sequence[Matcher], ends: I64s, range_ms: int) -> Piece:

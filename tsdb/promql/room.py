@@ -21,18 +21,19 @@ __all__ = ["Room"]
 class Room:
     """Of one query. It knows arrays only weakly, and nothing else."""
 
-    def __init__(self) -> None:
+    def __init__(self, cells_max: int | None = None) -> None:
         self.cells = 0
+        self._cells_max = limits.QUERY_CELLS_MAX if cells_max is None else cells_max
         self._held: set[int] = set()
 
     def check(self, cells: int) -> None:
         """Is there room for another matrix? Raises LimitExceeded."""
-        if self.cells + cells > limits.QUERY_CELLS_MAX:
+        if self.cells + cells > self._cells_max:
             raise LimitExceeded(
                 f"the query holds {self.cells + cells:,} values at once: "
                 "ask for fewer series or steps",
                 limit="QUERY_CELLS_MAX",
-                value=limits.QUERY_CELLS_MAX,
+                value=self._cells_max,
             )
 
     def hold(self, values: F64s) -> None:

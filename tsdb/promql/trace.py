@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tsdb.batch import Decoded
 from tsdb.index.matchers import Matcher
 from tsdb.promql.ast import Node
 from tsdb.promql.values import Value, Vector
@@ -31,6 +32,7 @@ class Step:
     series: int = 0
     values: int = 0  # present ones; points of a read
     reused: bool = False
+    did: Decoded | None = None  # of a read, where it is known
     inside: list[Step] = field(default_factory=list)
 
 

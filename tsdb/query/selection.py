@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from tsdb import overlay
-from tsdb.batch import Columns, F64s, I64s, U32s
+from tsdb.batch import Columns, Decoded, F64s, I64s, U32s
 
 if TYPE_CHECKING:
     from tsdb.codec.resolution import Resolution
@@ -56,6 +56,7 @@ class Selection(Sequence[Series]):
         resolution: Resolution,
         warnings: tuple[str, ...] = (),
         named_by: Reader | None = None,
+        did: Decoded | None = None,
     ) -> None:
         assert refs.size == columns.runs
         columns.timestamps.setflags(write=False)
@@ -64,6 +65,7 @@ class Selection(Sequence[Series]):
         self.resolution = resolution
         self.warnings = warnings
         self.named_by = named_by  # the index whose refs these are, if they are
+        self.did = did  # what reading took, where that is known
         self._columns = columns
         self._labels_of = labels_of
 

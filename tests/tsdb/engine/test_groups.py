@@ -59,3 +59,16 @@ def test_groups_are_the_selection(
         for ref, at_most in zip(refs.tolist(), most.tolist(), strict=True):
             label = engine.registry.reader().labels(ref)["s"]
             assert at_most >= len(exact.get(label, []))
+
+
+def test_what_is_written_while_groups_are_read_takes_no_answer_away(tmp_path: Path) -> None:
+    with tsdb.open(tmp_path / "db", background=False) as database:
+        names = [{"__name__": "m", "s": str(i)} for i in range(6)]
+        database.write_many(names, [[0, 10]] * 6, [[1.0, 1.0]] * 6)
+        found = []
+        groups = database.select_in_groups("m", points_max=4)
+        for at, group in enumerate(groups, 1):
+            found += [one.labels["s"] for one in group]
+            stamps = list(range(at * 3))
+            database.write_many(names, [stamps] * 6, [[2.0] * len(stamps)] * 6)
+        assert list(dict.fromkeys(found)) == list("012345")

@@ -46,6 +46,21 @@ def test_many_at_once_grow_the_table() -> None:
     assert lookup(aliases, "x", [b"5000", b""]) == [NO_REF, NO_REF]
 
 
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 120)), max_size=8), st.booleans())
+def test_stretches_in_the_order_of_the_entries(stretches, colliding) -> None:
+    """What senders that repeat themselves ask for, also past the last entry and from its middle."""
+    aliases = Aliases()
+    if colliding:
+        aliases._seeds = np.zeros(4, np.uint64)
+    known = [b"%d" % (i % 37) * (1 + i % 5) + b"/%d" % i for i in range(100)]
+    aliases.add_many("x", known, np.arange(100, dtype=np.uint32) * 3)
+    model = {key: 3 * i for i, key in enumerate(known)}
+    beyond = [*known, b"", b"none", *known[:18]]
+    asked = [key for first, size in stretches for key in beyond[first : first + size]]
+
+    assert lookup(aliases, "x", asked) == [model.get(key, NO_REF) for key in asked]
+
+
 def test_memory_is_bounded() -> None:
     aliases = Aliases(bytes_max=1 << 16)
     for i in range(2000):

@@ -6,14 +6,10 @@
 Words of lines and what follows from them, shared by both:
 """
 
-import numba
 import numpy as np
 
 from tsdb.head import layout
-
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
-"""By force and without reference counts: numba's own are two atomic operations an array and
-call, which half of the appended points' time went to."""
+from tsdb.jit import forced
 
 U = np.uint64
 U0, U1, U2, U3, U5, U7, U8 = U(0), U(1), U(2), U(3), U(5), U(7), U(8)
@@ -30,12 +26,12 @@ assert layout.UNIT == 1 << 5
 assert layout.PAGES_A_SIZE == 1 << 2
 
 
-@inlined
+@forced
 def page_size(ordinal):
     return max(ordinal >> SIZE_SHIFT, U1) << UNIT_SHIFT
 
 
-@inlined
+@forced
 def pages_before(ordinal):
     """`layout.pages_before_bytes`."""
     full = ordinal >> SIZE_SHIFT
@@ -45,7 +41,7 @@ def pages_before(ordinal):
     return (units << UNIT_SHIFT) + (UNIT << SIZE_SHIFT)
 
 
-@inlined
+@forced
 def held_bytes(pos, page):
     """Whole bytes of a stream whose next bit goes to arena byte `pos` of an open page."""
     ordinal = page >> U48

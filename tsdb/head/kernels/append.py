@@ -54,10 +54,9 @@ from tsdb.head.kernels import (
     UNIT_SHIFT,
     U,
     held_bytes,
-    inlined,
     page_size,
 )
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 
 I = np.int64  # noqa: E741
 U6, U13, U31, U56, U63, U64, U65, U127 = (U(i) for i in (6, 13, 31, 56, 63, 64, 65, 127))
@@ -78,7 +77,7 @@ _OUT_I64S = types.Array(types.int64, 1, "C")
 _OUT_U64S = types.Array(types.uint64, 1, "C")
 
 
-@inlined
+@forced
 def put_at_border(arena, cursors, pos, page, word, full):
     """Put the first `full` bytes of `word` where a page has less than 8 bytes left."""
     page_end = page & LOW_48
@@ -100,7 +99,7 @@ def put_at_border(arena, cursors, pos, page, word, full):
     return pos, page_end | ((ordinal + U1) << U48), word << (full << U3)
 
 
-@inlined
+@forced
 def put(arena, cursors, pos, page, acc, cnt, v, n):
     """`codec.kernels.put` into pages: append n <= 56 bits of v."""
     word = acc | (v << (U64 - cnt - n))
@@ -113,7 +112,7 @@ def put(arena, cursors, pos, page, acc, cnt, v, n):
     return pos, page, acc, cnt & U7
 
 
-@inlined
+@forced
 def put_halves(arena, cursors, pos, page, acc, cnt, v, n):
     """Append 33 <= n <= 64 bits of v."""
     low = n - U32
@@ -121,7 +120,7 @@ def put_halves(arena, cursors, pos, page, acc, cnt, v, n):
     return put(arena, cursors, pos, page, acc, cnt, v & ((U1 << low) - U1), low)
 
 
-@inlined
+@forced
 def put_delta(arena, cursors, pos, page, delta):
     """Append the uvarint of the second point."""
     while delta > U127:
@@ -132,7 +131,7 @@ def put_delta(arena, cursors, pos, page, delta):
     return pos, page
 
 
-@inlined
+@forced
 def value_code(x, lead, trail):
     """(header, its bits, bits of x >> trail that follow, lead, trail)."""
     if x == U0:
@@ -145,7 +144,7 @@ def value_code(x, lead, trail):
     return NEW_WINDOW | (lz << U6) | (size & U63), U13, size, lz, tz
 
 
-@inlined
+@forced
 def put_point(arena, cursors, pos, page, acc, cnt, code, n, x, lead, trail):
     """Append n <= 43 bits of `code` and the value code of x."""
     header, width, size, lead, trail = value_code(x, lead, trail)
@@ -163,7 +162,7 @@ def put_point(arena, cursors, pos, page, acc, cnt, code, n, x, lead, trail):
     return pos, page, acc, cnt, lead, trail
 
 
-@inlined
+@forced
 def delta_code(dod, widths):
     """`dod_code`, without a branch between no change and the first width."""
     w = widths & BYTE
@@ -175,7 +174,7 @@ def delta_code(dod, widths):
     return dod_code(dod, widths)
 
 
-@inlined
+@forced
 def put_aside(lines, line, cursors, side_ts, side_bits, side_before, t, v):
     """Take a point that is not newer than its stream; False when it changes nothing."""
     newest = lines[line + LAST_TS]
@@ -197,7 +196,7 @@ def put_aside(lines, line, cursors, side_ts, side_bits, side_before, t, v):
     return True
 
 
-@inlined
+@forced
 def set_mark(lines, line, cursors, marks, newest):
     """The stream may be read from here on, if the last mark is far enough behind."""
     ref = line // LINE
@@ -219,7 +218,7 @@ def set_mark(lines, line, cursors, marks, newest):
     marks[mark + MARK_BEFORE] = before | (held << U32)
 
 
-@inlined
+@forced
 def open_stream(lines, line, arena, cursors, t, v):
     """First point of a series."""
     place = U(cursors[layout.ARENA_END])
@@ -235,7 +234,7 @@ def open_stream(lines, line, arena, cursors, t, v):
     lines[line + PACKED] = NO_WINDOW | (U1 << U32)
 
 
-@inlined
+@forced
 def append_run(
     lines, line, arena, cursors, side_ts, side_bits, side_before, marks, newest, timestamps, bits,
     j, last, widths,

@@ -47,10 +47,9 @@ from tsdb.head.kernels import (
     UNIT_SHIFT,
     U,
     held_bytes,
-    inlined,
     page_size,
 )
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 from tsdb.overlay.kernels import copy_points, interleave
 
 I = np.int64  # noqa: E741
@@ -80,7 +79,7 @@ def copy_lines(refs, lines, newest, out, out_newest):
         out_newest[i] = newest[ref] if ref < known else np.uint32(0)
 
 
-@inlined
+@forced
 def stream_bytes(lines, line):
     """Bytes of a stream as one chunk, pending bits as a last byte."""
     packed = lines[line + PACKED]
@@ -101,14 +100,14 @@ def measure_streams(lines, sizes):
     return total
 
 
-@inlined
+@forced
 def copy_words(source, at, out, to, size):
     """Copy `size` bytes and up to 7 behind them."""
     for k in range(U0, size, U8):
         store64(out, to + k, load64(source, at + k))
 
 
-@inlined
+@forced
 def begin_lane(lines, line, arena, marks, mark, lanes, lane):
     """Where collecting a stream begins: its first page, or the one that `mark` (not 0) is in."""
     page = (lines[line + CHAIN] & LOW_32) << UNIT_SHIFT
@@ -127,7 +126,7 @@ def begin_lane(lines, line, arena, marks, mark, lanes, lane):
     lanes[lane + SIZE] = U0
 
 
-@inlined
+@forced
 def collect_page(lines, line, arena, lanes, lane, out, to):
     """Copy what a page holds behind what was copied to out[to:]; False once it was the last."""
     ordinal, page, start = lanes[lane + ORDINAL], lanes[lane + AT_PAGE], lanes[lane + START]
@@ -154,7 +153,7 @@ def collect_page(lines, line, arena, lanes, lane, out, to):
     return False
 
 
-@inlined
+@forced
 def collect(lines, first, count, arena, marks, chosen, start, end, lanes, chunk, stride):
     """Streams of `count` lines as chunks, `stride` bytes apart, from `chosen` marks on.
 
@@ -186,7 +185,7 @@ def copy_stream(lines, arena, lane, out):
     return I(lane[SIZE])
 
 
-@inlined
+@forced
 def meets(lines, line, start, end):
     count = lines[line + PACKED] >> U32
     return count != U0 and I(lines[line + FIRST_TS]) <= end and I(lines[line + LAST_TS]) >= start
@@ -230,7 +229,7 @@ def measure_read(lines, marks, newest, side_at, start, end, chosen, rooms, out):
     return decoded
 
 
-@inlined
+@forced
 def decode_from(
     chunk, at_chunk, size, count, marks, mark, widths, start, end, timestamps, bits, at
 ):

@@ -14,11 +14,6 @@ half of a 64-bit hash and a number plus one; zero is free. The lower bits of tha
 slot's home, so tables grow without looking at what they index.
 """
 
-import numba
-
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-"""Helpers are forced into their kernels: a call passes arrays by 14 arguments, 10 ns a label."""
-
 # Arrays that are only read may belong to a log entry or a file, which nobody may write.
 U8S_IN, U32S_IN, I64S_IN = (f"Array({item}, 1, 'C', True)" for item in ("u1", "u4", "i8"))
 

@@ -6,23 +6,30 @@
 Entries: slots u64 (as in `tsdb.index.kernels`), at u64 (offset << 16 | size), refs u32, text u8.
 used i64: entries, bytes of text.
 
-Price: 60 ns a lookup of 250 cached bytes.
+Senders repeat themselves, and entries lie in the order in which they came: the range after the one
+that was found is first compared with the entry after it, and where that holds nothing is hashed and
+no slot is looked at. Where it does not, one range is found by hash; then, as long as guesses fail,
+two, four, up to AHEAD at once, so an order that never comes again costs one compare more every
+AHEAD ranges.
+
+Price: 60 ns a lookup of 250 cached bytes by hash; 5 ns for 20 bytes, 15 for 250, in the order of
+the entries.
 """
 
 import numpy as np
 
 from tsdb.codec.bits import prefetch_read
-from tsdb.index.kernels import I64S_IN, U8S_IN, U32S_IN, inlined
+from tsdb.index.kernels import I64S_IN, U8S_IN, U32S_IN
 from tsdb.index.kernels.hashing import HALF, LOW, same_bytes, tag_range
 from tsdb.index.kernels.tables import ABSENT, slot_of
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 
 ALIASES = "Tuple((u8[::1], u8[::1], u4[::1], u1[::1]))"
 AHEAD = 32
 SIZE_MAX = 0xFFFF
 
 
-@inlined
+@forced
 def find_alias(aliases, tag, data, start, size):
     slots, at, _, text = aliases
     mask = np.int64(slots.size - 1)
@@ -41,25 +48,55 @@ def find_alias(aliases, tag, data, start, size):
         i = (i + 1) & mask
 
 
-@kernel(f"void({ALIASES}, u8[::1], {U8S_IN}, {I64S_IN}, {I64S_IN}, u4[::1])")
-def lookup_aliases(aliases, seeds, data, starts, ends, out):
+@forced
+def is_entry(aliases, entry, data, start, size):
+    """Whether the range is what this entry holds."""
+    _, at, _, text = aliases
+    place = at[entry]
+    return np.int64(place & np.uint64(0xFFFF)) == size and same_bytes(
+        text, np.int64(place >> np.uint64(16)), data, start, size
+    )
+
+
+@forced
+def is_range(data, start, end):
+    return 0 <= start <= end <= data.size and end - start <= SIZE_MAX
+
+
+@kernel(f"void({ALIASES}, u8[::1], i8, {U8S_IN}, {I64S_IN}, {I64S_IN}, u4[::1])")
+def lookup_aliases(aliases, seeds, entries, data, starts, ends, out):
     """Refs of the ranges `data[starts[i]:ends[i]]`; ABSENT where none is known."""
     slots, _, refs, _ = aliases
     mask = np.int64(slots.size - 1)
-    for base in range(0, starts.size, AHEAD):
-        top = min(base + AHEAD, starts.size)
-        for i in range(base, top):
+    guess, i, ahead = np.int64(0), np.int64(0), np.int64(1)
+    while i < starts.size:
+        first = i
+        while (
+            i < starts.size
+            and guess < entries
+            and is_range(data, starts[i], ends[i])
+            and is_entry(aliases, guess, data, starts[i], ends[i] - starts[i])
+        ):
+            out[i] = refs[guess]
+            guess += 1
+            i += 1
+        ahead = np.int64(1) if i > first else min(2 * ahead, np.int64(AHEAD))
+        top = min(i + ahead, starts.size)
+        for k in range(i, top):
             tag = np.int64(0)
-            if 0 <= starts[i] <= ends[i] <= data.size:
-                tag = tag_range(data, starts[i], ends[i] - starts[i], seeds)
-            out[i] = np.uint32(tag)
+            if is_range(data, starts[k], ends[k]):
+                tag = tag_range(data, starts[k], ends[k] - starts[k], seeds)
+            out[k] = np.uint32(tag)
             prefetch_read(slots, (tag & mask) * 8)
-        for i in range(base, top):
-            size = ends[i] - starts[i]
+        for k in range(i, top):
             entry = np.int64(-1)
-            if 0 <= starts[i] <= ends[i] <= data.size and size <= SIZE_MAX:
-                _, entry = find_alias(aliases, np.int64(out[i]), data, starts[i], size)
-            out[i] = ABSENT if entry < 0 else refs[entry]
+            if is_range(data, starts[k], ends[k]):
+                tag = np.int64(out[k])
+                _, entry = find_alias(aliases, tag, data, starts[k], ends[k] - starts[k])
+            out[k] = ABSENT if entry < 0 else refs[entry]
+            if entry >= 0:
+                guess = entry + 1
+        i = top
 
 
 @kernel(f"void({ALIASES}, u8[::1], i8[::1], {U8S_IN}, {I64S_IN}, {I64S_IN}, {U32S_IN})")

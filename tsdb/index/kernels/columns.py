@@ -30,7 +30,6 @@ from tsdb.index.kernels import (
     U32S_IN,
     UNKNOWN,
     VISIBLE,
-    inlined,
 )
 from tsdb.index.kernels.hashing import HALF, LOW, is_utf8, order_bytes, pair_end, tag_range
 from tsdb.index.kernels.tables import (
@@ -45,7 +44,7 @@ from tsdb.index.kernels.tables import (
     publish,
     write_key,
 )
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 
 
 @kernel(f"i8({KEYS}, {U32S_IN}, u1[::1], u1[::1])")
@@ -156,7 +155,7 @@ def load_labels(keys, pairs, cells, state, counts, seeds, text, offsets, numbers
     return numbers.size
 
 
-@inlined
+@forced
 def same_row(keys, ref, start, labels):
     """The row of `ref` is the pair ids at `row_pairs[start:]`: equal pairs have equal ids."""
     _, row_start, row_count, row_pairs = keys
@@ -169,7 +168,7 @@ def same_row(keys, ref, start, labels):
     return k == labels
 
 
-@inlined
+@forced
 def find_row(keys, tag, start, labels):
     """`find_key` for a key given by pair ids at `row_pairs[start:]`."""
     slots = keys[0]

@@ -10,13 +10,13 @@ Price: about 10 ns a label; a table of eight bytes for each two series.
 
 import numpy as np
 
-from tsdb.index.kernels import I64S_IN, KEYS, NAME, PAIRS, U32S_IN, inlined
-from tsdb.jit import kernel
+from tsdb.index.kernels import I64S_IN, KEYS, NAME, PAIRS, U32S_IN
+from tsdb.jit import forced, kernel
 
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
-@inlined
+@forced
 def counts(records, pair, names, named):
     """Whether a label counts: those `named`, or all others."""
     found = np.int64(0)
@@ -26,7 +26,7 @@ def counts(records, pair, names, named):
     return found == named
 
 
-@inlined
+@forced
 def hash_of(keys, records, ref, names, named):
     _, row_start, row_count, row_pairs = keys
     mixed = np.uint64(0)
@@ -39,7 +39,7 @@ def hash_of(keys, records, ref, names, named):
     return mixed ^ (mixed >> np.uint64(32))
 
 
-@inlined
+@forced
 def agree(keys, records, a, b, names, named):
     """Two series have the same labels among those that count."""
     _, row_start, row_count, row_pairs = keys

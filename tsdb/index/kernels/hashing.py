@@ -13,18 +13,18 @@ Price: about 5 ns for a 25-byte label, 25 ns for a 250-byte key.
 import numpy as np
 
 from tsdb.codec.bits import bswap64, load8, load16, load32, load64, mulhi64
-from tsdb.index.kernels import inlined
+from tsdb.jit import forced
 
 HALF = np.uint64(32)
 LOW = np.uint64(0xFFFFFFFF)
 
 
-@inlined
+@forced
 def fold(a, b):
     return mulhi64(a, b) ^ (a * b)
 
 
-@inlined
+@forced
 def hash_range(data, start, size, seeds):
     """Hash of `data[start : start + size]`."""
     state = seeds[0] ^ np.uint64(size)
@@ -48,13 +48,13 @@ def hash_range(data, start, size, seeds):
     return fold(fold(a ^ seeds[1], b ^ state), seeds[3])
 
 
-@inlined
+@forced
 def tag_range(data, start, size, seeds):
     """What a table keeps of a hash: its upper half."""
     return np.int64(hash_range(data, start, size, seeds) >> HALF)
 
 
-@inlined
+@forced
 def difference(a, i, b, j, size):
     """0 if a[i : i + size] == b[j : j + size]; reads nothing outside them. Labels only: size >= 4.
 
@@ -83,7 +83,7 @@ def difference(a, i, b, j, size):
     return found
 
 
-@inlined
+@forced
 def same_bytes(a, i, b, j, size):
     """a[i : i + size] == b[j : j + size]; reads nothing outside them."""
     if size >= 8:
@@ -102,7 +102,7 @@ def same_bytes(a, i, b, j, size):
     return k == size
 
 
-@inlined
+@forced
 def order_bytes(a, i, size_a, b, j, size_b):
     """-1, 0 or 1, as memcmp of the two ranges."""
     size = min(size_a, size_b)
@@ -124,7 +124,7 @@ def order_bytes(a, i, size_a, b, j, size_b):
     return np.int64(-1) if size_a < size_b else np.int64(1)
 
 
-@inlined
+@forced
 def pair_end(data, start, end):
     """Where the label at `start` of a canonical key ends; -1 if it runs past `end`."""
     if start + 2 > end:
@@ -136,7 +136,7 @@ def pair_end(data, start, end):
     return stop if stop <= end else np.int64(-1)
 
 
-@inlined
+@forced
 def is_utf8(data, start, end):
     """Well-formed UTF-8 as Python decodes it: no surrogates, no overlong forms."""
     i = start

@@ -24,14 +24,13 @@ from tsdb.index.kernels import (
     SLICE_CELLS_MAX,
     TAIL,
     VISIBLE,
-    inlined,
 )
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 
 END = np.uint32(0xFFFFFFFF)  # in the last cell of a slice: no further one yet
 
 
-@inlined
+@forced
 def slice_cells(count):
     """Size of the slice that a list of `count` items opens next."""
     if count < 8:
@@ -39,7 +38,7 @@ def slice_cells(count):
     return min(np.int64(SLICE_CELLS_MAX), np.int64(1) << (63 - np.int64(clz64(np.uint64(count)))))
 
 
-@inlined
+@forced
 def open_slice(cells, counts, size):
     start = counts[CELLED]
     counts[CELLED] = start + size
@@ -47,7 +46,7 @@ def open_slice(cells, counts, size):
     return start
 
 
-@inlined
+@forced
 def append(records, cells, counts, number, item):
     """Add `item` to list `number`; the caller made sure of SLICE_CELLS_MAX free cells."""
     held = np.int64(records[number, COUNT])
@@ -71,7 +70,7 @@ def append(records, cells, counts, number, item):
     records[number, TAIL] = place + 1
 
 
-@inlined
+@forced
 def read_list(records, cells, number, out, filled):
     """Copy list `number` to `out[filled:]`; returns where that ends."""
     held = np.int64(records[number, COUNT])

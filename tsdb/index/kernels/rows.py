@@ -22,17 +22,16 @@ from tsdb.index.kernels import (
     TEXT_UNIT,
     U8S_IN,
     U32S_IN,
-    inlined,
 )
 from tsdb.index.kernels.hashing import order_bytes
 from tsdb.index.kernels.tables import write_key
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 
 AHEAD = 8  # rows fetched before they are read
 NO, YES = np.uint8(1), np.uint8(2)  # verdicts on a value; 0 is not judged yet
 
 
-@inlined
+@forced
 def value_in_row(keys, records, ref, name):
     """Pair id of the label called `name`; 0 if the series has none."""
     _, row_start, row_count, row_pairs = keys
@@ -92,7 +91,7 @@ def keep_values(pairs, refs, values, verdicts, inside, missing, out):
     return filled
 
 
-@inlined
+@forced
 def starts_with(text, start, part):
     k = np.int64(0)
     while k < part.size and text[start + k] == part[k]:
@@ -100,7 +99,7 @@ def starts_with(text, start, part):
     return k == part.size
 
 
-@inlined
+@forced
 def holds(text, start, end, part):
     """`part` occurs in text[start:end]."""
     last = end - part.size
@@ -109,7 +108,7 @@ def holds(text, start, end, part):
     return start <= last
 
 
-@inlined
+@forced
 def value_range(records, text, pair):
     start = np.int64(records[pair, AT]) * TEXT_UNIT
     name_size = np.int64(text[start]) | (np.int64(text[start + 1]) << 8)
@@ -204,7 +203,7 @@ def write_rows(ends, numbers, starts, parts, head, tail, begins, out):
             out[at + k] = tail[k]
 
 
-@inlined
+@forced
 def order_text(records, text, x, y):
     """-1, 0 or 1: labels x and y by name, then by value, as the text that people read."""
     at_x = np.int64(records[x, AT]) * TEXT_UNIT
@@ -223,7 +222,7 @@ def order_text(records, text, x, y):
     )
 
 
-@inlined
+@forced
 def precedes(keys, pairs, a, b, without):
     """Series a sorts before b, or they are equal; by key, or by text if a name is left out.
 
@@ -299,4 +298,5 @@ def sort_rows(keys, pairs, refs, without, order, spare):
         swapped = not swapped
         width *= 2
     if swapped:
-        order[:] = spare
+        for place in range(count):
+            order[place] = spare[place]

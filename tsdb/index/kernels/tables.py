@@ -51,7 +51,6 @@ from tsdb.index.kernels import (
     UNKNOWN,
     UNSORTED,
     VISIBLE,
-    inlined,
 )
 from tsdb.index.kernels.hashing import (
     HALF,
@@ -64,7 +63,7 @@ from tsdb.index.kernels.hashing import (
     tag_range,
 )
 from tsdb.index.kernels.lists import append
-from tsdb.jit import kernel
+from tsdb.jit import forced, kernel
 
 ABSENT = np.uint32(0xFFFFFFFF)
 LOOKUP_AHEAD = 32  # keys hashed before the first is probed: their cache misses overlap
@@ -77,7 +76,7 @@ TEXT_MAX = KEY_MAX + LABELS_MAX * TEXT_UNIT
 CELLS_MAX = 3 * LABELS_MAX * SLICE_CELLS_MAX  # one series: lists of its pairs, names, the root
 
 
-@inlined
+@forced
 def same_key(keys, pairs, ref, data, start, end):
     """The key of `ref` is data[start:end]."""
     _, row_start, row_count, row_pairs = keys
@@ -95,7 +94,7 @@ def same_key(keys, pairs, ref, data, start, end):
     return position == end and found == np.uint64(0)
 
 
-@inlined
+@forced
 def find_key(keys, pairs, tag, data, start, end):
     """Place in the table and ref of a key; ref -1 and the free place if it is not there."""
     slots = keys[0]
@@ -112,7 +111,7 @@ def find_key(keys, pairs, tag, data, start, end):
         i = (i + 1) & mask
 
 
-@inlined
+@forced
 def find_pair(pairs, tag, data, start, size):
     """Place in the table and id of a label, or of a name alone; id -1 if not there."""
     pair_slots, records, text = pairs
@@ -130,12 +129,12 @@ def find_pair(pairs, tag, data, start, size):
         i = (i + 1) & mask
 
 
-@inlined
+@forced
 def slot_of(tag, number):
     return (np.uint64(tag) << HALF) | np.uint64(number + 1)
 
 
-@inlined
+@forced
 def new_pair(pairs, counts, place, tag, at, size):
     """Give out the next id at a free place of the table."""
     pair_slots, records, _ = pairs
@@ -147,13 +146,13 @@ def new_pair(pairs, counts, place, tag, at, size):
     return pair
 
 
-@inlined
+@forced
 def is_label_utf8(data, start, end):
     value = start + 2 + np.int64(load16(data, start))
     return is_utf8(data, start + 2, value) and is_utf8(data, value + 2, end)
 
 
-@inlined
+@forced
 def find_or_add_pair(pairs, counts, seeds, data, start, size):
     """Id of a label; a new label brings its bytes, and perhaps a new name, along.
 
@@ -179,7 +178,7 @@ def find_or_add_pair(pairs, counts, seeds, data, start, size):
     return pair
 
 
-@inlined
+@forced
 def check_key(data, start, end, stops):
     """Labels of a key, with the end of each; -1 unless it is canonical.
 
@@ -211,7 +210,7 @@ def check_key(data, start, end, stops):
     return labels
 
 
-@inlined
+@forced
 def has_room(keys, pairs, cells, state, counts, ref):
     """One more series of any size fits; a caller that gets False grows the arrays first."""
     return (
@@ -225,7 +224,7 @@ def has_room(keys, pairs, cells, state, counts, ref):
     )
 
 
-@inlined
+@forced
 def publish(keys, pairs, cells, state, counts, ref):
     """Make an assigned series visible: its ref joins the list of each of its labels."""
     _, row_start, row_count, row_pairs = keys
@@ -253,7 +252,7 @@ def publish(keys, pairs, cells, state, counts, ref):
     counts[DEFINED] += 1
 
 
-@inlined
+@forced
 def new_row(keys, state, counts, ref, labels):
     """The next `labels` items of row_pairs belong to `ref`, which is assigned."""
     _, row_start, row_count, _ = keys
@@ -264,7 +263,7 @@ def new_row(keys, state, counts, ref, labels):
     state[ref] = ASSIGNED
 
 
-@inlined
+@forced
 def enter_key(slots, counts, at, found, tag, ref):
     """Let lookup find `ref`, unless it finds a higher one by the same key."""
     if found < ref:
@@ -362,7 +361,7 @@ def rehash(old, new):
             new[i] = slot
 
 
-@inlined
+@forced
 def write_key(pairs, row_pairs, row, labels, out, filled):
     """Canonical bytes of a row to `out[filled:]`; returns where they end.
 
@@ -379,7 +378,7 @@ def write_key(pairs, row_pairs, row, labels, out, filled):
     return filled
 
 
-@inlined
+@forced
 def remove_key(slots, tag, ref):
     """Take a ref out of the key table, if it is there, and close the gap behind it."""
     mask = np.int64(slots.size - 1)

@@ -14,9 +14,8 @@ import numpy as np
 from numba import types
 
 from tsdb.codec.bits import load64
-from tsdb.jit import inlined, kernel
+from tsdb.jit import forced, inlined, kernel
 from tsdb.parse.kernels import decimal
-from tsdb.parse.kernels.decimal import hot
 
 # What a column holds.
 TIME, VALUE, NAME = 1, 2, 3
@@ -159,7 +158,7 @@ def timestamp(data, p, scale, exponent):
     return ticks, (end if kind == decimal.EXACT else -1)
 
 
-@hot
+@forced
 def value(data, p):
     """A JSON number or NaN, Inf, +Inf, -Inf: (bits, end or -1)."""
     c = decimal.byte(data, p)
@@ -174,7 +173,7 @@ def value(data, p):
     return U(0), -1
 
 
-@hot
+@forced
 def skip_blanks(data, p, delimiter):
     """The next byte that is no space (and no tab, unless tabs delimit)."""
     c = decimal.byte(data, p)

@@ -13,17 +13,12 @@ Slow twins: float() and `tsdb.parse.times.ticks_from_decimal`.
 Price: 4 to 8 ns a number of up to 16 digits, 10 to 15 ns for 17 to 19.
 """
 
-import numba
 import numpy as np
 
 from tsdb.codec.bits import bits_float, clz64, ctz64, float_bits, load8, load64, mulhi64
-from tsdb.jit import inlined
+from tsdb.jit import forced, inlined
 
 PAD_BYTES = 16
-
-# LLVM leaves larger helpers as calls; for those run once a number that costs more than half of
-# the speed. For the rest `inlined` keeps kernels small.
-hot = numba.njit(nogil=True, error_model="numpy", forceinline=True)
 
 # What `number` found, and what `float64` and `ticks` made of it.
 BAD, EXACT, LONG, HARD = 0, 1, 2, 3
@@ -67,13 +62,13 @@ def _powers_of_ten() -> np.ndarray:
 POWERS = _powers_of_ten()
 
 
-@hot
+@forced
 def byte(data, p):
     """data[p] as int64: no test for a negative index, comparable with literals."""
     return np.int64(load8(data, p))
 
 
-@hot
+@forced
 def digits(data, p, mantissa):
     """Append the run of digits at p to `mantissa` (wraps past 19): (mantissa, end)."""
     while True:
@@ -127,7 +122,7 @@ def exponent(data, p):
     return (-value if negative else value), p
 
 
-@hot
+@forced
 def number(data, p):
     """JSON number at p: (negative, mantissa, exponent, end, BAD | EXACT | LONG).
 
@@ -202,7 +197,7 @@ def eisel_lemire(mantissa, power):
     return (result & ~_HIDDEN_BIT) | (U(binary) << U(52))
 
 
-@hot
+@forced
 def float64(data, p):
     """JSON number at p as (bits of the nearest float64, end, BAD | EXACT | HARD).
 
@@ -228,7 +223,7 @@ def float64(data, p):
     return bits | (U(negative) << U(63)), end, EXACT
 
 
-@hot
+@forced
 def ticks(data, p, scale):
     """JSON number at p times 10^scale as (nearest integer, ties up; end; BAD | EXACT | HARD).
 

@@ -17,9 +17,8 @@ import numpy as np
 from numba import types
 
 from tsdb.codec.bits import ctz64, load32, load64
-from tsdb.jit import inlined, kernel
+from tsdb.jit import forced, inlined, kernel
 from tsdb.parse.kernels import decimal
-from tsdb.parse.kernels.decimal import hot
 
 # States of one call of `lines`.
 DONE, SLOW = 0, 1
@@ -52,7 +51,7 @@ _INT64S = types.Array(types.int64, 1, "C", readonly=True)
 _OUT_WORDS = types.Array(types.uint64, 1, "C")
 
 
-@hot
+@forced
 def skip_space(data, p, newlines):
     """The next byte that is not white space; newlines are only if `newlines`."""
     c = decimal.byte(data, p)
@@ -72,7 +71,7 @@ def hex_digits(data, p):
     return True
 
 
-@hot
+@forced
 def string_end(data, p, doubtful):
     """Position of the quote that ends the string whose text starts at p; -1 for broken text.
 
@@ -149,7 +148,7 @@ def special(data, p):
     return U(0), -1
 
 
-@hot
+@forced
 def value(data, p):
     """A value at p: (bits, end, BAD | EXACT | HARD)."""
     if decimal.byte(data, p) == 34:
@@ -158,7 +157,7 @@ def value(data, p):
     return decimal.float64(data, p)
 
 
-@hot
+@forced
 def next_item(data, p, newlines):
     """After an item at p: (where the next one starts, whether there is one); start -1 if broken."""
     p = skip_space(data, p, newlines)
@@ -349,7 +348,7 @@ def lines(
     return status
 
 
-@hot
+@forced
 def array_of_pairs(data, place, scale, timestamps, values, count):
     """Points of one array, put behind the first `count`; how many there are then, or -1."""
     start, size = place

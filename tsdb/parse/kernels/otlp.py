@@ -21,9 +21,8 @@ Source: opentelemetry-proto, metrics/v1/metrics.proto. Price: 30 ns a data point
 import numpy as np
 from numba import types
 
-from tsdb.jit import inlined, kernel
+from tsdb.jit import forced, inlined, kernel
 from tsdb.parse.kernels import protobuf
-from tsdb.parse.kernels.decimal import hot
 
 DONE, WRONG, NO_ROOM = 0, 1, 2
 # Places in `counts`.
@@ -47,7 +46,7 @@ STALE = U(0x7FF0000000000002)
 LENGTH = U(protobuf.LENGTH)
 
 
-@hot
+@forced
 def point(data, p, end, row, ns_per_tick, tails, ticks, bits, floats, times):
     """1 for a plain data point in [p, end), 0 for an odd one, BAD where it is none."""
     tail, tail_end, ns, flags, valued = p, p, U(0), U(0), False

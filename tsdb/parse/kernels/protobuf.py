@@ -28,8 +28,7 @@ Price: 1 ns a varint.
 import numpy as np
 
 from tsdb.codec.bits import ctz64, load8, load64
-from tsdb.jit import inlined
-from tsdb.parse.kernels.decimal import hot
+from tsdb.jit import forced, inlined
 
 # Wire types.
 VARINT, I64, LENGTH, I32 = 0, 1, 2, 5
@@ -44,7 +43,7 @@ _TWENTY_EIGHTS_LOW, _TWENTY_EIGHTS_HIGH = U(0x00003FFF00003FFF), U(0x3FFF00003FF
 _LOW, _HIGH = U(0x000000000FFFFFFF), U(0x0FFFFFFF00000000)
 
 
-@hot
+@forced
 def varint(data, p, end):
     """(uint64, next position) of the varint at p; (0, BAD) if it does not end before `end`."""
     word = load64(data, p)
@@ -89,7 +88,7 @@ def _long_varint(data, p, end, word):
     return value | (tenth & U(1)) << U(63), p + 10
 
 
-@hot
+@forced
 def length_delimited(data, p, end):
     """(start, end) of the bytes whose length stands at p: the end is also the next position."""
     size, start = varint(data, p, end)
@@ -98,7 +97,7 @@ def length_delimited(data, p, end):
     return start, start + np.int64(size)
 
 
-@hot
+@forced
 def fixed64(data, p, end):
     """(uint64, next position) of eight bytes: a double's bits, sfixed64, fixed64."""
     return (load64(data, p), p + 8) if p + 8 <= end else (U(0), BAD)

@@ -19,9 +19,8 @@ import numpy as np
 from numba import types
 
 from tsdb.codec.bits import load8, load64
-from tsdb.jit import inlined, kernel
+from tsdb.jit import forced, inlined, kernel
 from tsdb.parse.kernels import protobuf, remote_write_names
-from tsdb.parse.kernels.decimal import hot
 
 # What a walk came to.
 DONE, WRONG, NO_ROOM, NO_SPILL, FULL = 0, 1, 2, 3, 4
@@ -47,7 +46,7 @@ NAMES = types.Tuple((OUT_WORDS, OUT_WORDS, OUT_NUMBERS, BYTES, OUT_INT64S))
 POINTS_OUT = types.Tuple((OUT_INT64S, OUT_WORDS))
 
 
-@hot
+@forced
 def sample(data, p, end):
     """(value bits, ms, next position) of the Sample whose length stands at p."""
     p, stop = protobuf.length_delimited(data, p, end)
@@ -74,7 +73,7 @@ def sample(data, p, end):
     return value, np.int64(ms), stop
 
 
-@hot
+@forced
 def put_point(stamps, values, state, n, bits, ms, scale):
     """Number of points after one more; a time that no tick can be is counted, not kept.
 

@@ -21,8 +21,7 @@ import numpy as np
 
 from tsdb.codec.bits import load64
 from tsdb.index.kernels.hashing import HALF, LOW, same_bytes, tag_range
-from tsdb.jit import inlined
-from tsdb.parse.kernels.decimal import hot
+from tsdb.jit import forced, inlined
 from tsdb.parse.kernels.protobuf import PAD_BYTES
 
 NAMES = "Tuple((u8[::1], u8[::1], u4[::1], u1[::1], i8[::1]))"
@@ -30,7 +29,7 @@ TEXTS, TEXT_BYTES = 0, 1  # of counts
 NO_ROOM = -1
 
 
-@hot
+@forced
 def _differ_32(data, p, text, start):
     a = load64(data, p) ^ load64(text, start)
     b = load64(data, p + 8) ^ load64(text, start + 8)
@@ -39,7 +38,7 @@ def _differ_32(data, p, text, start):
     return (a | b) | (c | d) != np.uint64(0)
 
 
-@hot
+@forced
 def begins_with(data, p, end, text, start, size):
     """data[p : p + size] == text[start : start + size], both readable; 32 bytes a step."""
     if size > end - p:
@@ -55,20 +54,20 @@ def begins_with(data, p, end, text, start, size):
     return not _differ_32(data, p + last, text, start + last)
 
 
-@hot
+@forced
 def guessed(following, previous):
     """Number that came after `previous` the last time; -1 if there is none."""
     return np.int64(following[previous]) - 1 if previous >= 0 else np.int64(-1)
 
 
-@hot
+@forced
 def place_of(at, number):
     """(start, size) of a text."""
     start = np.int64(at[number])
     return start, np.int64(at[number + 1]) - start
 
 
-@hot
+@forced
 def follow(following, previous, number):
     """Remember what came after what."""
     if previous >= 0:

@@ -35,7 +35,8 @@ def _replaced(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     destination, template, source, expression = map(evaluation.text, call.arguments[1:])
     pattern = _compiled(expression)
     _check_name(destination, what="destination", function="label_replace")
-    expand = _template(template, pattern)
+    room = _Room("label_replace")
+    expand = _template(template, pattern, room)
 
     @functools.cache
     def text_for(value: str) -> str | None:
@@ -55,12 +56,39 @@ def _joined(evaluation: Evaluation, call: Call, grid: Grid) -> Vector:
     for source in sources:
         _check_name(source, what="source", function="label_join")
     _check_name(destination, what="destination", function="label_join")
+    room = _Room("label_join")
+    between = len(separator) * max(0, len(sources) - 1)
 
     def changed(labels: Labels) -> Labels:
-        text = separator.join([labels.get(source, "") for source in sources])
-        return labels.replaced(destination, text)
+        texts = [labels.get(source, "") for source in sources]
+        room.take(sum(map(len, texts)) + between)
+        return labels.replaced(destination, separator.join(texts))
 
     return _relabelled(evaluation.vector(call.arguments[0], grid), changed)
+
+
+class _Room:
+    """For the texts that one call makes: nested calls may multiply their length at each level."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._left = limits.QUERY_LABELS_BYTES_MAX
+
+    def take(self, size: int) -> None:
+        """Before a text of this length is made. Raises LimitExceeded."""
+        self._left -= size
+        if size > limits.QUERY_LABEL_BYTES_MAX:
+            raise LimitExceeded(
+                f"{self._function}() makes a label value of {size:,} bytes",
+                limit="QUERY_LABEL_BYTES_MAX",
+                value=limits.QUERY_LABEL_BYTES_MAX,
+            )
+        if self._left < 0:
+            raise LimitExceeded(
+                f"{self._function}() makes too many long label values",
+                limit="QUERY_LABELS_BYTES_MAX",
+                value=limits.QUERY_LABELS_BYTES_MAX,
+            )
 
 
 def _relabelled(vector: Vector, change: Callable[[Labels], Labels]) -> Vector:
@@ -91,7 +119,7 @@ def _compiled(expression: str) -> Any:
         raise QueryFailed(f"invalid regular expression in label_replace(): {expression}") from error
 
 
-def _template(text: str, pattern: Any) -> Callable[[Any], str]:
+def _template(text: str, pattern: Any, room: _Room) -> Callable[[Any], str]:
     """A template of Go's regexp: `$1`, `${name}`, `$$`; a group without a match is empty."""
     parts: list[bytes | int] = []
     while True:
@@ -108,6 +136,7 @@ def _template(text: str, pattern: Any) -> Callable[[Any], str]:
 
     def expand(match: Any) -> str:
         texts = [part if isinstance(part, bytes) else match[part] or b"" for part in parts]
+        room.take(sum(map(len, texts)))
         return b"".join(texts).decode(errors="replace")
 
     return expand

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import pytest
 
+from tsdb import limits
 from tsdb.errors import LimitExceeded
 from tsdb.promql.errors import QueryFailed
 from tsdb.promql.query import Answer
@@ -89,3 +90,37 @@ def test_equal_labels_are_refused_even_at_different_steps(ask: Ask) -> None:
     for text in ('label_replace(m, "a", "z", "", "")', 'label_join(m, "a", "")'):
         with pytest.raises(QueryFailed, match="same labelset"):
             ask(text, stored)
+
+
+@pytest.mark.parametrize("digits", [limits.QUERY_LABEL_BYTES_MAX, limits.QUERY_LABEL_BYTES_MAX + 1])
+def test_made_values_are_bounded_at_the_byte(ask: Ask, digits: int) -> None:
+    """Ten of 6,553 and what is missing."""
+    rest = "1" * (digits - 10 * 6_553)
+    calls = (
+        f'label_join(label_replace(m, "ten", "{"1" * 6_553}{rest}", "", ""), "b", "", "ten")',
+        f'label_replace(label_replace(m, "a", "{"1" * 6_553}", "", ""), "b", '
+        f'"{"${1}" * 10}{rest}", "a", "(.*)")',
+    )
+    assert ask(calls[0], {"m": [1.0]})
+    if digits == limits.QUERY_LABEL_BYTES_MAX:
+        assert ask(calls[1], {"m": [1.0]})
+        return
+    with pytest.raises(LimitExceeded, match=r"label_replace.*QUERY_LABEL_BYTES_MAX"):
+        ask(calls[1], {"m": [1.0]})
+
+
+def test_values_that_grow_at_each_level_end(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    doubled, text = 'label_replace(%s, "b", "${1}${1}x", "b", "(.*)")', "m"
+    for _ in range(40):
+        text = doubled % text
+    with pytest.raises(LimitExceeded, match="QUERY_LABEL_BYTES_MAX"):
+        ask(text, {"m": [1.0]})
+    text = 'label_replace(m, "b", "x", "", "")'
+    for _ in range(40):
+        text = f'label_join({text}, "b", ",", "b", "b")'
+    with pytest.raises(LimitExceeded, match=r"label_join.*QUERY_LABEL_BYTES_MAX"):
+        ask(text, {"m": [1.0]})
+    monkeypatch.setattr(limits, "QUERY_LABELS_BYTES_MAX", 100)
+    many = {f'm{{s="{i}"}}': [1.0] for i in range(21)}
+    with pytest.raises(LimitExceeded, match="QUERY_LABELS_BYTES_MAX"):
+        ask('label_join(m, "b", "-", "s", "s", "s")', many)
