@@ -17,6 +17,7 @@ from replication.applier import Applier
 from replication.nats.connection import Nats
 from replication.nats.kv import Keys
 from replication.settings import ClusterSettings
+from replication.shard_map import ShardMap
 from replication.shell import Logs
 from replication.trimming import trim_to
 from tsdb.errors import TSDBError
@@ -36,12 +37,14 @@ class Announcer:
         nats: Nats,
         logs: Logs,
         applier: Applier,
+        map_of: Callable[[], ShardMap],
         *,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._nats = nats
         self._logs = logs
         self._applier = applier
+        self._map_of = map_of
         self._on_failure = on_failure
         self._told = ""
 
@@ -80,8 +83,13 @@ class Announcer:
         state = await log.state()
         if state.leader != settings.node:
             return
-        of_shard = {node: None if all_ is None else all_[shard] for node, all_ in durable.items()}
-        through = trim_to(state, of_shard, heard)
+        kept = self._map_of().shards[shard]
+        of_shard = {
+            node: None if positions is None else positions[shard]
+            for node, positions in durable.items()
+            if node in kept.nodes
+        }
+        through = trim_to(state, of_shard, heard.intersection(kept.replicas))
         if through is not None:
             await log.trim(through)
 

@@ -17,22 +17,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from replication.arrivals import Arrivals, Received
-from replication.envelope import Arrived, encode_arrived
+from replication.copying import Standing
+from replication.envelope import Arrived, Copied, encode_arrived, encode_copied
+from replication.record import Part
 from replication.replica import Replica
 from tsdb.batch import Batch
 from tsdb.errors import CorruptionError, StorageFailed, TSDBError, Unavailable
 from tsdb.log.protocol import Kind, Log
 
-__all__ = ["Applier", "Own", "Received"]
+__all__ = ["Applier", "Brought", "Own", "Received"]
 
 GROUP_MESSAGES = 256  # written and applied at once
 SYNC_S = 1.0
 FULL_DISK_S = 1.0  # between two tries
 QUEUE_BYTES = 32 << 20  # of messages that wait; who brings more is told to wait
 OWN_MAX = 1024  # parts that this node remembers; of those that never arrive, too
+TOUCHED_MAX = 4096  # records with deletes of other nodes, which ask what they hit
 SYNCED_FIRST = frozenset({Kind.TOMBSTONE, Kind.METADATA, Kind.EXEMPLARS})
 """A checkpoint of an earlier entry may hold their effect, under the entry's seq."""
 
@@ -43,6 +46,18 @@ class Own:
 
     batch: Batch | None = None  # what it says: need not be decoded
     touched: int = 0  # series that it deleted from; known once it is applied
+    shard: int = 0
+    seq: int = 0  # of its record, once that is acked
+    number: int = 0  # in its record
+
+
+@dataclass(slots=True)
+class Brought:
+    """Parts of a copy, on their way."""
+
+    parts: list[Copied]
+    done: threading.Event = field(default_factory=threading.Event)
+    failed: TSDBError | None = None
 
 
 class Applier:
@@ -56,8 +71,11 @@ class Applier:
         self._on_failure = on_failure
         self.stopped = replica.stopped
         self.on_stop: Callable[[int, TSDBError], None] = _nothing
+        self.followed = set(range(len(replica.ledger.places)))  # shards whose logs come here
+        self._touched: dict[tuple[int, int], dict[int, int]] = {}  # by shard and seq, then number
         self._own: dict[tuple[int, int, int, int], Own] = {}
         self._waiting: deque[Received] = deque()
+        self._brought: deque[Brought] = deque()
         self._queued_bytes = 0
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -70,6 +88,7 @@ class Applier:
         self._thread = threading.Thread(target=self._run, name="applier", daemon=True)
 
     def start(self) -> None:
+        self._replica.abandon()
         self._thread.start()
 
     def close(self) -> None:
@@ -96,6 +115,24 @@ class Applier:
     def chains(self) -> list[tuple[int, int]]:
         """(position, digest of all records up to it) of each shard."""
         return self._replica.chains()
+
+    def touched(self, shard: int, seq: int) -> tuple[int, ...]:
+        """Series that each part of a record deleted from, as long as it is remembered."""
+        counts = self._touched.get((shard, seq), {})
+        return tuple(counts.get(number, 0) for number in range(max(counts, default=-1) + 1))
+
+    def is_empty(self, shard: int) -> bool:
+        """Whether this node has nothing of a shard."""
+        return self._replica.is_empty(shard)
+
+    def has_waiting(self, shard: int) -> bool:
+        """Whether messages of its log are still to be looked at."""
+        with self._lock:
+            return any(received.shard == shard for received in self._waiting)
+
+    def standing(self, shard: int) -> Standing | None:
+        """Where a shard stands, for a copy of it; None in the middle of a record."""
+        return self._replica.standing(shard)
 
     @property
     def is_full(self) -> bool:
@@ -129,6 +166,8 @@ class Applier:
 
     def remember(self, shard: int, sender: int, sender_seq: int, number: int, own: Own) -> None:
         """A part of a record that is about to be appended."""
+        if shard not in self.followed:
+            return
         with self._lock:
             self._own[shard, sender, sender_seq, number] = own
             if len(self._own) > OWN_MAX:
@@ -140,6 +179,32 @@ class Applier:
             self._waiting.append(received)
             self._queued_bytes += len(received.payload)
             self._arrived.notify()
+
+    def bring(self, shard: int, copy: int, parts: Sequence[Part]) -> None:
+        """Parts of a copy of a shard whose log is not followed; returns once they are applied,
+        and on this node's disk if they are the last.
+
+        Raises what keeps them from it: Unavailable for a full disk, CorruptionError.
+        """
+        brought = self.offer_copied(shard, copy, parts)
+        brought.done.wait()
+        if brought.failed is not None:
+            raise brought.failed
+
+    def offer_copied(self, shard: int, copy: int, parts: Sequence[Part]) -> Brought:
+        """As `bring`, without waiting."""
+        assert shard not in self.followed
+        brought = Brought([Copied(shard, copy, part) for part in parts])
+        with self._lock:
+            if self._closing or self.failed is not None:
+                raise self.failed or Unavailable("the node is closed", code="closed")
+            self._brought.append(brought)
+            self._arrived.notify()
+        return brought
+
+    def is_whole(self, shard: int) -> bool:
+        """Whether a shard's points are those of its position, and not half of a copy."""
+        return self._replica.is_whole(shard)
 
     def stop(self, shard: int, error: TSDBError) -> None:
         """A shard goes no further: it is served as it is, and must be mended."""
@@ -163,6 +228,30 @@ class Applier:
             for _ in group:
                 self._queued_bytes -= len(self._waiting.popleft().payload)
 
+    def step_copies(self) -> None:
+        """Write and apply what was brought of copies."""
+        while self._brought:
+            brought = self._brought[0]
+            try:
+                self._take_copied(brought.parts)
+            except TSDBError as error:
+                brought.failed = error
+            finally:
+                self._brought.popleft()
+                brought.done.set()
+
+    def _take_copied(self, parts: list[Copied]) -> None:
+        framed = [(Kind.REPLICATED, encode_copied(each)) for each in parts]
+        sync = any(each.part.kind in SYNCED_FIRST for each in parts)
+        first_seq = self._log.append(framed, sync=sync) - len(framed) + 1
+        for number, copied in enumerate(parts):
+            self._replica.apply_copied(first_seq + number, copied)
+            if copied.part.kind in (Kind.TOMBSTONE, Kind.MARK):
+                self.sync()
+                with self._lock:
+                    self._applied[copied.shard] = self._replica.positions()[copied.shard]
+                    self._moved.notify_all()
+
     @property
     def is_unsynced(self) -> bool:
         """Whether a power cut would take away what only the logs of the shards have then."""
@@ -182,7 +271,7 @@ class Applier:
         arrivals = Arrivals(self._replica.ledger)
         for received in group:
             shard = received.shard
-            if received.seq <= at[shard] or shard in self.stopped:
+            if received.seq <= at[shard] or shard in self.stopped or shard not in self.followed:
                 continue
             try:
                 entries += arrivals.of(received)
@@ -216,6 +305,10 @@ class Applier:
             return
         if own is not None:
             own.touched = touched
+        elif touched:
+            self._touched.setdefault((arrived.shard, arrived.seq), {})[arrived.number] = touched
+            if len(self._touched) > TOUCHED_MAX:
+                del self._touched[next(iter(self._touched))]
 
     def _written(self, entries: list[Arrived]) -> int:
         """Entries in the node's own log; the seq of the first."""
@@ -231,10 +324,13 @@ class Applier:
         while True:
             with self._lock:
                 timeout = SYNC_S if self.is_unsynced else None
-                self._arrived.wait_for(lambda: self._waiting or self._closing, timeout)
+                self._arrived.wait_for(
+                    lambda: self._waiting or self._brought or self._closing, timeout
+                )
                 if self._closing:
-                    return
+                    break
             try:
+                self.step_copies()
                 self.step()
                 if self.is_unsynced and time.monotonic() - self._synced_at >= SYNC_S:
                     self.sync()
@@ -244,11 +340,22 @@ class Applier:
                     self._arrived.wait_for(lambda: self._closing, FULL_DISK_S)
             except TSDBError as error:
                 self._fail(error)
-                return
+                break
             except Exception as error:  # the log and the engine may differ now
                 self._on_failure(error)
                 self._fail(StorageFailed(f"internal error: {type(error).__name__}: {error}"))
-                return
+                break
+        self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Nobody takes what is brought any more."""
+        with self._lock:
+            self._closing = True
+            left = list(self._brought)
+            self._brought.clear()
+        for brought in left:
+            brought.failed = self.failed or Unavailable("the node is closed", code="closed")
+            brought.done.set()
 
     def _fail(self, error: TSDBError) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ defined again.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ T = TypeVar("T")
 DELETE_WAIT_S = 20.0  # for the number of series, which only who applies it knows
 Append = Callable[[Sequence[Record]], "list[int | TSDBError]"]
 """Hands records of different shards to their logs, waits for all: positions, or what went wrong."""
+
+
+def _nowhere(shard: int, seq: int) -> Sequence[int]:
+    """All shards are followed here."""
+    raise AssertionError(f"shard {shard} at {seq} is not here")
 
 
 class Naming:
@@ -112,7 +118,10 @@ class Gateway:
         resolution: Resolution,
         append: Append,
         applier: Applier,
+        *,
+        touched: Callable[[int, int], Sequence[int]] = _nowhere,
     ) -> None:
+        self._touched = touched
         self._naming = naming
         self._resolution = resolution
         self._append = append
@@ -132,8 +141,21 @@ class Gateway:
                 break
             outcomes = self._append(records)
         if any(done.deletes):
-            self._applier.wait(done.positions, DELETE_WAIT_S)
+            self._await_deletes(done)
         return done.committed()
+
+    def _await_deletes(self, done: Appended) -> None:
+        """What they hit is known to those who apply them: this node, or replicas elsewhere."""
+        here = [(shard, seq) for shard, seq in done.positions if shard in self._applier.followed]
+        self._applier.wait(here, DELETE_WAIT_S)
+        counts: dict[tuple[int, int], Sequence[int]] = {}
+        for own in itertools.chain(*done.deletes):
+            if own.shard in self._applier.followed:
+                continue
+            place = own.shard, own.seq
+            if place not in counts:
+                counts[place] = self._touched(*place)
+            own.touched = counts[place][own.number] if own.number < len(counts[place]) else 0
 
     def steps(
         self, entries: Sequence[Pending]
@@ -149,7 +171,9 @@ class Gateway:
             records = [self._record(shard, group) for shard in sorted(group.parts)]
             outcomes = yield records
             assert outcomes is not None
-            positions |= self._acked(records, outcomes)
+            acked = self._acked(records, outcomes)
+            group.number(acked)
+            positions |= acked
         for refs in group.named:
             self._naming.acked(refs)
         return Appended(sorted(positions.items()), group.deletes)
@@ -162,6 +186,7 @@ class Gateway:
         self._counts[shard] += 1
         parts = group.take(shard)
         for number, (_, own) in enumerate(parts):
+            own.shard, own.number = shard, number
             self._applier.remember(shard, self._sender, self._counts[shard], number, own)
         return Record(shard, self._sender, self._counts[shard], tuple(part for part, _ in parts))
 
@@ -212,6 +237,7 @@ class _Group:
         self.parts: dict[int, list[tuple[Part, Own]]] = {}  # by shard, with its points
         self.named: list[U32s] = []  # series that parts have points of
         self.deletes: list[list[Own]] = []  # of each entry, its deletes
+        self._sent: dict[int, list[Own]] = {}  # by shard, of the record that was taken last
 
     def add(self, entry: Pending) -> None:
         """One entry; it goes to every shard that it concerns."""
@@ -252,8 +278,16 @@ class _Group:
             size += len(part.payload)
             if size > RECORD_BYTES_MAX:
                 self.parts[shard] = parts[count:]
-                return parts[:count]
+                parts = parts[:count]
+                break
+        self._sent[shard] = [own for _, own in parts]
         return parts
+
+    def number(self, positions: Sequence[tuple[int, int]]) -> None:
+        """The records that were taken last are in the logs, there."""
+        for shard, seq in positions:
+            for own in self._sent[shard]:
+                own.seq = seq
 
     def _add_each(
         self,

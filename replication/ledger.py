@@ -23,14 +23,17 @@ from xxhash import xxh3_64_intdigest
 
 from tsdb.errors import CorruptionError
 
-__all__ = ["EXPIRY_RECORDS", "Ledger", "Mark", "Place", "Step"]
+__all__ = ["EXPIRY_RECORDS", "NEVER", "Landing", "Ledger", "Mark", "Place", "Step"]
 
 EXPIRY_RECORDS = 1 << 20
 """A sender that was silent for so many messages of a log is new there; it reckons with it
 (gateway.py). No message is under way for so long."""
 
+NEVER = 2**64 - 1
+"""A copy of the shard has begun here, and nobody knows where it ends."""
+
 _PLACES = struct.Struct("<II")  # shards, high marks
-_PLACE = struct.Struct("<QQqII")  # seq, chain, newest time, incarnation, parts
+_PLACE = struct.Struct("<QQqQI")  # seq, chain, newest time, whole at, parts
 _MARK = struct.Struct("<QIQQ")  # sender, shard, its seq, seq in the log
 _CHAIN = struct.Struct("<QQ")
 
@@ -42,8 +45,13 @@ class Place:
     seq: int = 0  # of the last record that was applied
     chain: int = 0  # digest of all records so far, in order
     newest_ns: int = 0  # time of the log, which never goes back
-    incarnation: int = 0
+    whole_at: int = 0  # until there its points may be those of a later record
     parts: int = 0  # that were applied of the record after it
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the points are those of all records so far, and of no other."""
+        return self.seq >= self.whole_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,16 @@ class Step:
     parts: int  # done with of this record; 0: all
 
 
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A shard that does not come from its log: another node's copy of it, or nothing any more."""
+
+    entry_seq: int  # of the node's own log
+    shard: int
+    place: Place
+    marks: tuple[tuple[int, Mark], ...] = ()  # by sender
+
+
 Marks = MutableMapping[tuple[int, int], Mark]  # of (sender, shard)
 
 
@@ -80,7 +98,7 @@ class Ledger:
     high: Marks = field(default_factory=dict)
     kept: list[int] = field(default_factory=list)  # positions that the node's own log can tell
     _base: bytes = b""
-    _since: deque[Step] = field(default_factory=deque)
+    _since: deque[Step | Landing] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.places = self.places or [Place() for _ in range(self.shards)]
@@ -102,12 +120,15 @@ class Ledger:
         """The digest of what came before, once a record with this checksum follows it."""
         return xxh3_64_intdigest(_CHAIN.pack(chain, check))
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Step | Landing) -> None:
         self._since.append(step)
         self.move(step)
 
-    def move(self, step: Step) -> None:
+    def move(self, step: Step | Landing) -> None:
         """Positions after `step`; no checkpoint will know of it."""
+        if isinstance(step, Landing):
+            self._land(step)
+            return
         place = self.places[step.shard]
         place.parts = step.parts
         if step.parts:
@@ -117,6 +138,20 @@ class Ledger:
         self.kept[step.shard] = step.seq
         if step.sender_seq:
             self.high[step.sender, step.shard] = Mark(step.sender_seq, step.seq)
+
+    def _land(self, landing: Landing) -> None:
+        shard = landing.shard
+        self.places[shard] = replace(landing.place)
+        self.kept[shard] = landing.place.seq
+        for key in [key for key in self.high if key[1] == shard]:
+            del self.high[key]
+        for sender, mark in landing.marks:
+            self.high[sender, shard] = mark
+
+    def of_shard(self, shard: int) -> tuple[Place, tuple[tuple[int, Mark], ...]]:
+        """Where it stands, and its marks by sender: what a copy of it has to say."""
+        marks = tuple((key[0], mark) for key, mark in self.high.items() if key[1] == shard)
+        return replace(self.places[shard]), marks
 
     def pass_over(self, shard: int, seq: int, time_ns: int) -> None:
         """A record without effect. A replay that comes here again passes over it again."""
@@ -158,7 +193,7 @@ class Ledger:
 
     def _packed(self) -> bytes:
         places = [
-            _PLACE.pack(p.seq, p.chain, p.newest_ns, p.incarnation, p.parts) for p in self.places
+            _PLACE.pack(p.seq, p.chain, p.newest_ns, p.whole_at, p.parts) for p in self.places
         ]
         marks = [
             _MARK.pack(sender, shard, mark.seq, mark.at)

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from replication.announcing import Announcer
-from replication.applier import Applier
 from replication.barriers import barriers
 from replication.database import ClusterDatabase
+from replication.gather import Gather
+from replication.keeping import BUCKET, Keeping
+from replication.lease import Lease
 from replication.nats.connection import Nats
 from replication.nats.damage import tend
 from replication.node import open_node
-from replication.rebuild import ensure_data, mark
+from replication.rebuild import ensure_data, mark, unmark
 from replication.settings import ClusterSettings
 from replication.stream import ShardLog
 from tsdb.errors import TSDBError, Unavailable
@@ -56,7 +58,15 @@ def open_member(
     async def connect() -> _Logs:
         return await _Logs.open(settings, path / LOG_FOLDER)
 
-    database = open_node(path, connect, shards=settings.shards, on_failure=on_failure, **options)
+    keeping = Keeping(settings, files, path)
+    database = open_node(
+        path,
+        connect,
+        shards=settings.shards,
+        on_failure=on_failure,
+        kept=keeping.kept,
+        **options,
+    )
 
     def stopped(shard: int, why: TSDBError) -> None:
         mark(files, path, f"shard {shard}: {why}")
@@ -64,11 +74,19 @@ def open_member(
     database.applier.on_stop = stopped
     for shard, why in list(database.applier.stopped.items()):
         stopped(shard, why)
+    keeping.on_heal = lambda: unmark(files, path)
+    keeping.begin(database)
+    peers = keeping.peers
+    database.gather_with(
+        Gather(settings.node, database.shelf, peers.ask, keeping.map_of, failed=peers.has_failed)
+    )
+    database.keeping = keeping
+    database.lease = Lease("duties", settings.node)
     with contextlib.ExitStack() as undo:
         undo.callback(database.close)
         logs = database.shell.logs
         assert isinstance(logs, _Logs)
-        database.shell.run(logs.serve(database.applier, on_failure))
+        database.shell.run(logs.serve(database, keeping, on_failure))
         undo.pop_all()
     return database
 
@@ -94,16 +112,24 @@ class _Logs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._nats.close()
 
-    async def serve(self, applier: Applier, on_failure: Callable[[BaseException], None]) -> None:
+    async def serve(
+        self,
+        database: ClusterDatabase,
+        keeping: Keeping,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
         """Make the logs of a new cluster; tell the others where this node is, trim what it leads.
 
         Copies of logs on this node that are damaged are made anew from the others'.
 
         A log that this node has followed is never made: if it is gone, that is to be seen.
         """
+        applier = database.applier
         new = [shard for shard, seq in enumerate(applier.applied) if seq == 0]
-        announcer = Announcer(self._nats, self, applier, on_failure=on_failure)
+        announcer = Announcer(self._nats, self, applier, keeping.map_of, on_failure=on_failure)
         self._tasks += [
+            asyncio.create_task(keeping.run(self._nats, self, on_failure)),
+            asyncio.create_task(database.lease.run(lambda: self._nats.keys(BUCKET))),
             asyncio.create_task(self._make(new, on_failure)),
             asyncio.create_task(announcer.run()),
             asyncio.create_task(tend(self._nats, barriers())),

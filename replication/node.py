@@ -11,7 +11,7 @@ began, `is_caught_up` says no.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,10 @@ class _Making:
         self.replica: Replica
         self.applier: Applier
         self.gateway: Gateway
+        self.elsewhere: ClusterDatabase
 
-    def companion(self, engine: Engine, state: bytes | None) -> Replica:
-        self.replica = Replica(engine, self._shards, state)
+    def companion(self, engine: Engine, state: bytes | None, base: int) -> Replica:
+        self.replica = Replica(engine, self._shards, state, base)
         return self.replica
 
     def commit(self, parts: Parts) -> Gateway:
@@ -54,8 +55,14 @@ class _Making:
             parts.engine.resolution,
             self._shell.append,
             self.applier,
+            touched=self._touched,
         )
         return self.gateway
+
+    def _touched(self, shard: int, seq: int) -> Sequence[int]:
+        """What deletes hit in a shard that this node does not keep."""
+        reading = self.elsewhere.elsewhere
+        return () if reading is None else reading.touched(shard, seq)
 
 
 def open_node(
@@ -64,10 +71,12 @@ def open_node(
     *,
     shards: int,
     on_failure: Callable[[BaseException], None],
+    kept: Callable[[], Collection[int]] | None = None,
     **options: Any,
 ) -> ClusterDatabase:
     """Open or create the data of a node, and follow the logs of all shards.
 
+    With `kept`, which says what shards it serves, whoever opens it says what it follows, too.
     `options` are those of `tsdb.open`. Raises what that raises, and what `connect` does.
     """
     shell = Shell(connect, on_failure=on_failure)
@@ -82,13 +91,18 @@ def open_node(
         gateway=making.gateway,
         applier=making.applier,
         shell=shell,
+        kept=(lambda: range(shards)) if kept is None else kept,
     )
+    making.elsewhere = database
     with contextlib.ExitStack() as undo:
         undo.callback(database.close)
         shell.start()
         making.applier.start()
-        shell.follow(range(shards), making.applier)
-        database.join()
+        if kept is None:
+            shell.follow(range(shards), making.applier)
+            database.join()
+        else:
+            making.applier.followed.clear()
         undo.pop_all()
     return database
 

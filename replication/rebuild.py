@@ -3,9 +3,10 @@
     in   a data directory that is empty or marked, the other nodes
     out  the same directory with another node's data, as of a moment ago
 
-All nodes hold the same, and the data says itself how far in each log it is. So a copy of a snapshot
-of any of them is a node's data, and the logs bring what came after. What was there before is kept,
-in `quarantine/`.
+Where all nodes hold the same, the data says itself how far in each log it is. So a copy of a
+snapshot of any of them is a node's data, and the logs bring what came after. Where shards are
+spread over nodes a node begins empty and copies its shards one by one (replication/keeping.py).
+What was there before is kept, in `quarantine/`.
 
 A node marks itself when it meets what it cannot follow: a log that begins after its position, a
 record that is none, data that is damaged. It is rebuilt when it is started the next time. The mark
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replication.archive import unpack
+from replication.calling import Calls
 from replication.settings import ClusterSettings, Peer
 from tsdb.block import manifest as manifests
 from tsdb.database.opening import ensure_folder
@@ -31,9 +33,11 @@ __all__ = ["MARK", "SNAPSHOT_PATH", "ensure_data", "mark"]
 
 MARK = "REBUILD"
 ARRIVING, QUARANTINE = "arriving", "quarantine"
-KEPT = frozenset({"nats", QUARANTINE, "LOCK", ARRIVING, "snapshots", MARK})  # not part of the data
+KEPT = frozenset(
+    {"nats", QUARANTINE, "LOCK", ARRIVING, "snapshots", MARK, "SHARD-MAP"}
+)  # not part of the data
 SNAPSHOT_PATH = "/api/v1/cluster/snapshot"
-CONNECT_S, SILENT_S = 2.0, 60.0
+SILENT_S = 60.0
 HTTP_OK = 200
 Tell = Callable[[str], None]
 
@@ -41,6 +45,13 @@ Tell = Callable[[str], None]
 def mark(files: Files, path: Path, why: str) -> None:
     """Have this data directory rebuilt when its node starts the next time."""
     write_whole(files, path / MARK, f"{why}\n".encode())
+
+
+def unmark(files: Files, path: Path) -> None:
+    """What it was marked for is mended."""
+    if files.exists(path / MARK):
+        files.unlink(path / MARK)
+        files.sync_dir(path)
 
 
 def ensure_data(files: Files, path: Path, settings: ClusterSettings, tell: Tell) -> bool:
@@ -51,10 +62,16 @@ def ensure_data(files: Files, path: Path, settings: ClusterSettings, tell: Tell)
     """
     ensure_folder(files, path)
     marked = files.exists(path / MARK)
+    spread = len(settings.peers) > settings.replicas
+    if spread:
+        if marked:
+            _set_aside(files, path)
+            unmark(files, path)
+        return False
     if not marked and any(name.startswith("MANIFEST-") for name in files.list(path)):
         return False
     for peer in settings.peers:
-        if peer.node != settings.node and _fetched(files, path, peer, tell):
+        if peer.node != settings.node and _fetched(files, path, peer, Calls(settings), tell):
             if not marked:
                 mark(files, path, f"data of {peer.node}")
             _put_in_place(files, path)
@@ -68,27 +85,25 @@ def ensure_data(files: Files, path: Path, settings: ClusterSettings, tell: Tell)
     return False
 
 
-def _fetched(files: Files, path: Path, peer: Peer, tell: Tell) -> bool:
+def _fetched(files: Files, path: Path, peer: Peer, calls: Calls, tell: Tell) -> bool:
     """Whether the peer's data lies in `arriving/` now."""
     arriving = path / ARRIVING
     if files.exists(arriving):
         remove_tree(files, arriving)
     files.mkdir(arriving)
-    connection = http.client.HTTPConnection(peer.http.host, peer.http.port, timeout=CONNECT_S)
-    with contextlib.closing(connection):
-        try:
-            connection.connect()
-            connection.sock.settimeout(SILENT_S)
-            connection.request("GET", SNAPSHOT_PATH)
+    try:
+        with contextlib.closing(calls.connected(peer, SILENT_S)) as connection:
+            connection.request("GET", SNAPSHOT_PATH, headers=calls.headers)
             response = connection.getresponse()
             if response.status != HTTP_OK:
+                tell(f"no data of {peer.node}: status {response.status}")
                 return False
             tell(f"copying the data of {peer.node}")
             began = time.monotonic()
             size = unpack(files, response, arriving)
-        except (OSError, http.client.HTTPException, CorruptionError) as error:
-            tell(f"no data of {peer.node}: {error}")
-            return False
+    except (OSError, http.client.HTTPException, CorruptionError) as error:
+        tell(f"no data of {peer.node}: {error}")
+        return False
     manifest = manifests.load(files, arriving)
     if manifest is None or manifest.companion is None:
         return False
@@ -98,16 +113,20 @@ def _fetched(files: Files, path: Path, peer: Peer, tell: Tell) -> bool:
 
 def _put_in_place(files: Files, path: Path) -> None:
     """The arrived data instead of what is there, which is kept aside."""
-    old = [name for name in files.list(path) if name not in KEPT]
-    if old:
-        aside = path / QUARANTINE / f"rebuilt-{time.time_ns()}"
-        ensure_folder(files, aside)
-        _move(files, old, path, aside)
+    _set_aside(files, path)
     arriving = path / ARRIVING
     names = [name for name in files.list(arriving) if name != QUARANTINE]
     _move(files, [n for n in names if not n.startswith("MANIFEST-")], arriving, path)
     _move(files, [n for n in names if n.startswith("MANIFEST-")], arriving, path)
     remove_tree(files, arriving)
+
+
+def _set_aside(files: Files, path: Path) -> None:
+    old = [name for name in files.list(path) if name not in KEPT]
+    if old:
+        aside = path / QUARANTINE / f"rebuilt-{time.time_ns()}"
+        ensure_folder(files, aside)
+        _move(files, old, path, aside)
 
 
 def _move(files: Files, names: list[str], source: Path, target: Path) -> None:

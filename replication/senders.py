@@ -52,6 +52,16 @@ class Sender:
             raise CorruptionError(None, 0, f"sender {self.number:016x} names an unknown series")
         return found
 
+    def known(self) -> U32s:
+        """This node's refs that the sender has a ref for, ascending."""
+        found: U32s = np.unique(self._refs[self._refs != NO_REF])
+        return found
+
+    def named(self, ours: U32s) -> tuple[U32s, U32s]:
+        """Of this node's refs (ascending) those that the sender has a ref for, and that."""
+        theirs = np.flatnonzero(np.isin(self._refs, ours)).astype(np.uint32)
+        return self._refs[theirs], theirs
+
     def state(self) -> bytes:
         known = np.flatnonzero(self._refs != NO_REF)
         refs = self._refs[: int(known[-1]) + 1 if known.size else 0]

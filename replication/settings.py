@@ -8,8 +8,10 @@ exist is refused: a misspelt `replicas` would otherwise be three. Paths in the f
 the folder it lies in. How many shards there are and how many copies is decided once, by the node
 that makes the cluster; a file that says something else later is refused by the node, not here.
 
-Addresses are numbers or names with a port. `[nats]` speaks of the log's server: a child of the node
-unless `url` names one of the operator's own, which then has no `routes` here.
+Addresses are numbers or names with a port. `secret` names a file with what nodes show each other
+when they ask over HTTP; servers with accounts, and those on a network, want one. `[nats]` speaks
+of the log's server: a child of the node unless `url` names one of the operator's own, which then
+has no `routes` here.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +35,9 @@ REPLICAS = (1, 3, 5)  # an even number costs a copy more and survives no failure
 NODES_MAX = 1_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")  # part of names of streams, which take no dot
 NAME_RULE = "1 to 63 letters, digits, - and _, the first a letter or digit"
-ROOT_KEYS = ("cluster", "node", "shards", "replicas", "http", "nats", "peers")
+ROOT_KEYS = ("cluster", "node", "shards", "replicas", "http", "secret", "ca", "nats", "peers")
+SECRET_BYTES_MIN, SECRET_BYTES_MAX = 16, 1024
+SHARED_MODE = 0o077
 NATS_KEYS = ("routes", "binary", "url", "ca", "certificate", "key", "seed")
 PEER_KEYS = ("node", "http", "routes")
 HOST = re.compile(r"[A-Za-z0-9_.-]+")
@@ -85,6 +89,9 @@ class ClusterSettings:
     peers: tuple[Peer, ...]
     shards: int = SHARDS_DEFAULT
     replicas: int = REPLICAS_DEFAULT
+    secret_file: str = ""  # as the file says
+    secret: str = field(default="", repr=False)  # by which nodes know each other
+    ca: Path | None = None  # nodes serve https, with certificates of this authority
 
     @classmethod
     def read(cls, path: Path) -> ClusterSettings:
@@ -117,6 +124,12 @@ class ClusterSettings:
             f"shards = {self.shards}    # fixed when the cluster is made, as the copies of each:",
             f"replicas = {self.replicas}",
             f"http = {_quoted(str(self.http))}    # clients and the other nodes find it here",
+        ]
+        if self.secret_file:
+            lines.append(f"secret = {_quoted(self.secret_file)}    # nodes know each other by it")
+        if self.ca is not None:
+            lines.append(f"ca = {_quoted(str(self.ca))}    # of the certificates for https")
+        lines += [
             "",
             "[nats]    # the server of the replicated log, a child of this node",
         ]
@@ -231,11 +244,34 @@ def _settings(root: _Table) -> ClusterSettings:
         peers=_peers(root, own_server=not nats.urls),
         shards=shards,
         replicas=replicas,
+        secret_file=root.text("secret"),
+        secret=_secret(root),
+        ca=root.file("ca"),
     )
     _check_self(root, made)
     if len(made.peers) < replicas:
         raise root.wrong("replicas", f"is at most the number of peers, {len(made.peers)}")
     return made
+
+
+def _secret(root: _Table) -> str:
+    """What the file holds, without the end of its line; nobody else may read it."""
+    found = root.file("secret")
+    if found is None:
+        return ""
+    try:
+        text = found.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise root.wrong("secret", f"is a file with a line of plain text, but {error}") from error
+    if found.stat().st_mode & SHARED_MODE:
+        raise root.wrong("secret", f"is for its owner alone: chmod 600 {found}")
+    sound = text.isprintable() and " " not in text
+    if not SECRET_BYTES_MIN <= len(text) <= SECRET_BYTES_MAX or not sound:
+        raise root.wrong(
+            "secret",
+            f"holds {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} letters, digits and signs in one line",
+        )
+    return text
 
 
 def _nats(table: _Table) -> NatsSettings:

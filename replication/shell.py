@@ -24,7 +24,7 @@ from tsdb.errors import CorruptionError, TSDBError, Unavailable
 
 __all__ = ["Logs", "Shell"]
 
-APPEND_TIMEOUT_S = 15.0  # longer than an election of the log takes
+APPEND_TIMEOUT_S = 20.0  # longer than an election of the log takes: up to 17.4 s were seen
 AGAIN_S = 0.25
 FULL_S = 0.01
 T = TypeVar("T")
@@ -50,6 +50,7 @@ class Shell:
         self._thread = threading.Thread(target=self._loop.run_forever, name="logs", daemon=True)
         self._logs: Logs | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._following: dict[int, asyncio.Task[None]] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._number = int.from_bytes(os.urandom(8), "little")
@@ -107,10 +108,14 @@ class Shell:
 
         Raises Unavailable when a shard's log has no majority.
         """
+        return self.run(self.barriers(shards))
+
+    async def barriers(self, shards: Sequence[int]) -> list[tuple[int, int]]:
+        """As `barrier`, on the loop."""
         self._barriers += 1
         records = [Record(shard, self._number, self._barriers, ()) for shard in shards]
         positions = []
-        for shard, outcome in zip(shards, self.append(records), strict=True):
+        for shard, outcome in zip(shards, await self._append_all(records), strict=True):
             if isinstance(outcome, TSDBError):
                 raise outcome
             positions.append((shard, outcome))
@@ -135,14 +140,25 @@ class Shell:
 
     def follow(self, shards: Sequence[int], applier: Applier) -> None:
         """Feed the applier with what comes after its positions, from now on."""
-        self.run(self._begin(shards, applier))
+        self.run(self.begin(shards, applier))
 
-    async def _begin(self, shards: Sequence[int], applier: Applier) -> None:
+    async def begin(self, shards: Sequence[int], applier: Applier) -> None:
+        """As `follow`, on the loop."""
         at = applier.applied
         for shard in shards:
+            applier.followed.add(shard)
             task = self._loop.create_task(self._follow(shard, at[shard], applier))
+            self._following[shard] = task
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def end(self, shard: int, applier: Applier) -> None:
+        """Follow a log no longer; what came of it already is applied still."""
+        applier.followed.discard(shard)
+        task = self._following.pop(shard, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _follow(self, shard: int, after: int, applier: Applier) -> None:
         told = ""

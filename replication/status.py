@@ -15,13 +15,14 @@ from typing import Any
 
 from replication.database import ClusterDatabase
 from replication.settings import ClusterSettings
+from replication.shard_map import Kept, ShardMap
 from replication.stream import LogState
 from tsdb.errors import TSDBError
 
 __all__ = ["Seen", "document", "leaders", "view"]
 
 Json = dict[str, Any]
-SERVING, STOPPED = "serving", "stopped"
+SERVING, STOPPED, COMING, UNKNOWN = "serving", "stopped", "coming", "unknown"
 LEADER_WAIT_S = 2.0
 
 
@@ -37,13 +38,14 @@ def view(database: ClusterDatabase, node: str) -> Json:
     """This node's copies."""
     applier = database.applier
     durable = applier.durable
+    kept = database.kept()
     shards = []
     for shard, (seq, chain) in enumerate(applier.chains()):
         stopped = applier.stopped.get(shard)
         shards.append(
             {
                 "shard": shard,
-                "state": SERVING if stopped is None else STOPPED,
+                "state": STOPPED if stopped is not None else SERVING if shard in kept else COMING,
                 "reason": None if stopped is None else str(stopped),
                 "applied": seq,
                 "durable": durable[shard],
@@ -75,14 +77,17 @@ async def _states(database: ClusterDatabase, shards: Sequence[int]) -> list[LogS
 
 
 def document(
-    settings: ClusterSettings, seen: Mapping[str, Seen], led_by: Mapping[int, str | None]
+    settings: ClusterSettings,
+    shard_map: ShardMap,
+    seen: Mapping[str, Seen],
+    led_by: Mapping[int, str | None],
 ) -> Json:
     """The whole cluster, as one node sees it."""
     views = {node: one.view for node, one in seen.items() if one.view is not None}
     return {
         "cluster": settings.cluster,
         "node": settings.node,
-        "epoch": 1,
+        "epoch": shard_map.epoch,
         "nodes": [
             {
                 "node": peer.node,
@@ -97,24 +102,24 @@ def document(
                 "shard": shard,
                 "incarnation": 1,
                 "leader": led_by.get(shard),
-                "replicas": _replicas(settings, views, shard),
+                "moves": [{"comes": m.comes, "leaves": m.leaves or None} for m in kept.moves],
+                "replicas": _replicas(kept, views, shard),
             }
-            for shard in range(settings.shards)
+            for shard, kept in enumerate(shard_map.shards)
         ],
     }
 
 
-def _replicas(settings: ClusterSettings, views: Mapping[str, Json], shard: int) -> list[Json]:
-    """Every copy of a shard; what an absent node has is not known."""
+def _replicas(kept: Kept, views: Mapping[str, Json], shard: int) -> list[Json]:
+    """Every copy of a shard, also those on their way; what an absent node has is not known."""
     found = {
-        peer.node: views[peer.node]["shards"][shard] if peer.node in views else None
-        for peer in settings.peers
+        node: views[node]["shards"][shard] if node in views else None for node in sorted(kept.nodes)
     }
     newest = max((one["applied"] for one in found.values() if one is not None), default=0)
     return [
         {
             "node": node,
-            "state": "unknown" if one is None else one["state"],
+            "state": _state(kept, node, one),
             "applied": None if one is None else one["applied"],
             "durable": None if one is None else one["durable"],
             "lag": None if one is None else newest - one["applied"],
@@ -122,3 +127,10 @@ def _replicas(settings: ClusterSettings, views: Mapping[str, Json], shard: int) 
         }
         for node, one in found.items()
     ]
+
+
+def _state(kept: Kept, node: str, one: Json | None) -> str:
+    if one is None:
+        return UNKNOWN
+    state: str = one["state"]
+    return COMING if state == SERVING and node not in kept.replicas else state

@@ -30,7 +30,7 @@ BUGS = {
     ),
     "a message offered twice is taken for the next": (
         "replication/applier.py",
-        "if received.seq <= at[shard] or shard in self.stopped:",
+        "if received.seq <= at[shard] or shard in self.stopped or shard not in self.followed:",
         "if shard in self.stopped:",
     ),
     "what is applied is called durable": (
@@ -85,8 +85,8 @@ BUGS = {
     ),
     "refs of senders are not in a checkpoint": (
         "replication/replica.py",
-        "Ledger.restored(state[_SIZES.size : at]), Senders.restored(state[at:])",
-        "Ledger.restored(state[_SIZES.size : at]), Senders()",
+        "Ledger.restored(state[SIZES.size : at]), Senders.restored(state[at:])",
+        "Ledger.restored(state[SIZES.size : at]), Senders()",
     ),
     "senders are forgotten at every checkpoint": (
         "replication/ledger.py",
@@ -123,6 +123,41 @@ BUGS = {
         "        self._take(group)\n        with self._lock:",
         "        try:\n            self._take(group)\n        except Unavailable:\n"
         "            pass\n        with self._lock:",
+    ),
+    "a copy is taken for whole where it began": (
+        "replication/copying.py",
+        "standing.place.whole_at = _settled(shard, standing_of).place.seq",
+        "pass",
+    ),
+    "a copy does not clear what was there": (
+        "replication/copying.py",
+        "    yield _clearing(shard, shards)\n",
+        "",
+    ),
+    "a copy without the refs of senders": (
+        "replication/replica.py",
+        "self._senders.of(number).define(theirs, copy.ours(refs))",
+        "copy.ours(refs)",
+    ),
+    "a copy without the marks of senders": (
+        "replication/replica.py",
+        "standing.place, standing.marks))",
+        "standing.place))",
+    ),
+    "half of a copy is taken for the shard after a restart": (
+        "replication/replica.py",
+        "Place(whole_at=NEVER)",
+        "Place()",
+    ),
+    "a checkpoint forgets the names of a copy under way": (
+        "replication/replica.py",
+        "self.ledger.senders() | self._copies.keys()",
+        "self.ledger.senders()",
+    ),
+    "a landing is not known at checkpoints": (
+        "replication/replica.py",
+        "self.ledger.take(Landing(entry_seq, copied.shard",
+        "self.ledger.move(Landing(entry_seq, copied.shard",
     ),
     "records have another digest on the node that wrote them": (
         "replication/arrivals.py",

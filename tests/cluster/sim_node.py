@@ -9,6 +9,7 @@ Production modules are looked up by name at each start, so that planted bugs com
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 from unittest import mock
@@ -35,6 +36,7 @@ class SimNode:
         self.damage = ""  # what was done to its files since it was last whole
         self.skipped: set[int] = set()  # shards whose log had a hole for this process
         self.announced = [0] * sim.shards  # positions it said that it has on disk
+        self.copying: dict[int, Copying] = {}
         self.failures: list[BaseException] = []
 
     # --- life -------------------------------------------------------------------------------
@@ -49,8 +51,8 @@ class SimNode:
         self.failures = []
         naming = gateway.Naming(self.sim.shards)
 
-        def companion(engine, state):
-            self.replica = replica.Replica(engine, self.sim.shards, state)
+        def companion(engine, state, base):
+            self.replica = replica.Replica(engine, self.sim.shards, state, base)
             return self.replica
 
         def commit(parts):
@@ -79,6 +81,12 @@ class SimNode:
         self.is_up, self.skipped = True, set()
         self.life += 1
         self.cursors = list(self.applier.applied)
+        self.copying = {}
+        for shard in range(self.sim.shards):
+            if not self.cursors[shard] and not self.applier.is_whole(shard):
+                self.applier.followed.discard(shard)  # half of a copy: the rest will not come
+            elif not self.announced[shard]:  # a copy whose end it did not live to hear of
+                self.announced[shard] = self.applier.durable[shard]
         self.seen = list(self.applier.applied)
         self.commit: Any = None
         self.attempts: list[Attempt] = []
@@ -93,7 +101,7 @@ class SimNode:
         apply_batch, rng = self.engine.apply_batch, self.sim.rng
 
         def applied(seq, batch):
-            if rng.random() < self.sim.freezes:
+            if rng.random() < self.sim.chances.freezes:
                 self.engine.freeze()
             return apply_batch(seq, batch)
 
@@ -138,7 +146,7 @@ class SimNode:
             else:
                 assembly.annotate([value], [])
             self.asked.append(asked)
-        self.sim.history += self.asked
+        self.sim.promises.history += self.asked
         self.commit = self.gateway.steps(assembly.finish())
         return self._next(None)
 
@@ -152,7 +160,7 @@ class SimNode:
             now = self.sim.clock()
             for asked in self.asked:
                 asked.ended = now
-            self.sim.acked(self, ended.value.positions)
+            self.sim.promises.acked(self, ended.value.positions)
             return []
         except Unavailable:
             self.commit = None
@@ -180,7 +188,7 @@ class SimNode:
             for shard in range(self.sim.shards)
         ]
         attempts = [self._attempt(each) for each in records]
-        self.barriers.append((attempts, list(self.sim.acked_to)))
+        self.barriers.append((attempts, list(self.sim.promises.acked_to)))
         return attempts
 
     # --- following ----------------------------------------------------------------------------
@@ -188,7 +196,7 @@ class SimNode:
     def follow(self, shard: int, count: int) -> None:
         """The next messages of a log; raises Gap."""
         received = import_module("replication.arrivals").Received
-        if shard in self.applier.stopped:
+        if shard in self.applier.stopped or shard not in self.applier.followed:
             return
         for message in self.sim.logs[shard].read(self.cursors[shard] + 1, count):
             self.applier.offer(received(shard, message.seq, message.time_ns, message.payload))
@@ -210,9 +218,8 @@ class SimNode:
         except TSDBError:
             assert self.disk.is_full, "sync failed on a disk that is not full"
             return
-        self.announced = [
-            max(pair) for pair in zip(self.announced, self.applier.durable, strict=True)
-        ]
+        for shard in self.applier.followed:
+            self.announced[shard] = max(self.announced[shard], self.applier.durable[shard])
 
     def upkeep(self, what: str) -> None:
         """Flush or merge, while messages go on being applied between its operations."""
@@ -225,7 +232,7 @@ class SimNode:
             if outer is not None:
                 outer(op)
             free = not state["busy"] and not any(lock.locked() for lock in locks)
-            if free and rng.random() < self.sim.beside:
+            if free and rng.random() < self.sim.chances.beside:
                 state["busy"] = True
                 self.step()
                 state["busy"] = False
@@ -239,6 +246,44 @@ class SimNode:
                 self.kill()
         finally:
             self.disk.ops.listener = outer
+
+    # --- copies -------------------------------------------------------------------------------
+
+    @property
+    def homeless(self) -> list[int]:
+        """Shards that it has no whole copy of, and that nobody brings."""
+        every = range(self.sim.shards)
+        return [s for s in every if s not in self.applier.followed and s not in self.copying]
+
+    def begin_copy(self, shard: int, donor: SimNode) -> None:
+        copying = import_module("replication.copying")
+        self.applier.followed.discard(shard)
+        self.step()  # what came of its log already is passed by
+        parts = copying.parts_of(donor.engine, shard, self.sim.shards, donor.replica.standing)
+        self.copying[shard] = Copying(donor, donor.life, self.sim.rng.getrandbits(64), parts)
+        self.seen[shard] = self.announced[shard] = 0
+
+    def copy(self, shard: int) -> None:
+        """The next part, if the donor still gives one."""
+        copying = self.copying[shard]
+        donor = copying.donor
+        if donor.life != copying.life or not donor.can_run or donor.is_between_parts():
+            if donor.life != copying.life or not donor.is_up:
+                del self.copying[shard]
+            return
+        part = copying.part or next(copying.parts)
+        copying.part = part
+        brought = self.applier.offer_copied(shard, copying.number, [part])
+        self.applier.step_copies()
+        if brought.failed is not None:
+            must(self.disk.is_full, brought.failed)
+            return
+        copying.part = None
+        if part.kind == import_module("tsdb.log.protocol").Kind.MARK:
+            del self.copying[shard]
+            self.applier.followed.add(shard)
+            self.cursors[shard] = self.applier.applied[shard]
+            self.announced[shard] = self.applier.durable[shard]
 
     # --- what it shows ------------------------------------------------------------------------
 
@@ -254,6 +299,17 @@ class SimNode:
 
     def is_between_parts(self) -> bool:
         return any(place.parts for place in self.replica.ledger.places)
+
+
+@dataclass
+class Copying:
+    """A copy of a shard under way."""
+
+    donor: SimNode
+    life: int
+    number: int
+    parts: Any
+    part: Any = None  # that did not fit on the disk
 
 
 def must(expected: object, error: Exception) -> None:

@@ -26,7 +26,7 @@ SERIES = next(f"s{n}" for n in range(99) if place_of(key_of(f"s{n}"), SHARDS) ==
 @pytest.fixture
 def sim():
     sim = Simulation(1)
-    sim.freezes, sim.expiry = 0.0, 8
+    sim.chances.freezes, sim.chances.expiry = 0.0, 8
     with sim.conditions():
         yield sim
     for node in sim.nodes:
@@ -101,7 +101,7 @@ def test_a_process_that_was_silent_for_long_is_new_everywhere(sim, node):
     append(sim, 1, points(1, 10))
     follow(node)
     follow(other)
-    for seq in range(1, sim.expiry + 2):
+    for seq in range(1, sim.chances.expiry + 2):
         append(sim, seq, points(5, 50), sender=8)
     follow(node)
     node.db.flush()  # forgets it
@@ -179,7 +179,7 @@ def test_a_writer_that_was_forgotten_meanwhile_is_not_told_that_its_points_are_k
         return node.asked[0].ended < math.inf
 
     assert write(1)
-    for seq in range(1, 2 * sim.expiry):
+    for seq in range(1, 2 * sim.chances.expiry):
         append(sim, seq, points(1, 10), sender=8)
     assert not write(2)
     assert write(3)

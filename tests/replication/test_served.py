@@ -28,7 +28,7 @@ SHARDS = 3
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevCluster]:
-    port = 33_000 + (time.time_ns() // 1000) % 2_000 * 10
+    port = 11_000 + (time.time_ns() // 1000) % 1_000 * 20  # below those that clients get
     root = tmp_path_factory.mktemp("cluster") / "c"
     made = DevCluster(root, Plan(nodes=3, base_port=port, shards=SHARDS))
     made.start()
@@ -102,6 +102,7 @@ def test_all_copies_are_equal(cluster: DevCluster) -> None:
 
 def test_figures_say_where_a_node_is(cluster: DevCluster) -> None:
     put(cluster.nodes[0].url, "figures", b"1")
+    assert points(cluster.nodes[0].url, "figures")  # waits until it is applied, as an ack does not
     with urllib.request.urlopen(f"{cluster.nodes[0].url}/metrics", timeout=WAIT_S) as answer:
         text = answer.read().decode()
     for shard in range(SHARDS):
