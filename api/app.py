@@ -22,7 +22,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from api import errors, page
+from api import errors
+from api.auth.scopes import is_between_nodes
+from api.duties import ELSEWHERE, answer_of_holder
 from api.errors import NotAllowed, NotFound, Refusal
 from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.logs import LOG
@@ -44,11 +46,13 @@ from api.routes import (
     metadata,
     opentsdb,
     otlp,
+    pages,
     prometheus_admin,
     prometheus_status,
     promql,
     promql_text,
     pushgateway,
+    query_cost,
     remote_read,
     remote_write,
     rules,
@@ -119,12 +123,21 @@ class Application:
         del scope["exchange"]
         scope.pop("answer_whole", None)
 
+    def _is_node(self, exchange: Exchange) -> bool:
+        """Whether another node of the cluster asks what is for nodes."""
+        cluster, scope = self._node.settings.cluster, exchange.scope
+        if cluster is None or not is_between_nodes(scope["method"], scope["raw_path"]):
+            return False
+        from replication.calling import SECRET_HEADER, knows
+
+        return knows(cluster, exchange.headers.get(SECRET_HEADER.encode()))
+
     async def _respond(self, exchange: Exchange) -> None:
         scope = exchange.scope
         _strip_prefix(scope)
         method, path = scope["method"], scope["raw_path"]
         self._node.door.check(method, exchange.headers)
-        if self._node.guard is not None:
+        if self._node.guard is not None and not self._is_node(exchange):
             await self._node.guard.check(exchange)
         if scope["query_string"]:
             _check_query_string(scope["query_string"])
@@ -136,6 +149,11 @@ class Application:
         if method == "OPTIONS":
             await exchange.answer(self._options(path.decode("ascii")))
             return
+        if path in ELSEWHERE and self._node.cluster is not None and not self._is_node(exchange):
+            elsewhere = await answer_of_holder(self._node, exchange)
+            if elsewhere is not None:
+                await exchange.answer(elsewhere)
+                return
         if await self._answer_directly(exchange, method, path.decode("ascii")):
             return
         # Routes match the path as it came: decoded, a key may hold what no route expects. A HEAD
@@ -219,6 +237,7 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
         metadata,
         promql,
         promql_text,
+        query_cost,
         correlate,
         series,
         search,
@@ -229,27 +248,12 @@ def declared(node: Node, metrics: Metrics) -> FastAPI:
     ):
         routes.declare(app, node)
     health.declare(app, node, metrics)
-    _add_page(app)
+    pages.declare(app)
     for kind in (TSDBError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, functools.partial(_on_error, app))
     make = app.openapi
     app.openapi = lambda: finished(make())  # type: ignore[method-assign]
     return app
-
-
-def _add_page(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    async def index(request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
-            base = str(request.base_url).rstrip("/")
-            body = page.index_html(app.openapi(), base)
-            return Reply(Answer(body, media=b"text/html; charset=utf-8", headers=page.PAGE_HEADERS))
-        return Reply(Answer(page.index_json(app.openapi())))
-
-    @app.get("/favicon.svg", include_in_schema=False)
-    @app.get("/favicon.ico", include_in_schema=False)
-    async def favicon() -> Response:
-        return Reply(Answer(page.FAVICON, media=b"image/svg+xml", headers=page.PAGE_HEADERS))
 
 
 def methods_of(routes: list[Route], path: str | None) -> tuple[str, ...]:

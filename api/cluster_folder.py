@@ -3,6 +3,7 @@
     in   a folder; for a new cluster a Plan
     out  `cluster.toml` of every node, made once and kept; ClusterSettings of each, by number
 
+    DIR/cluster.secret        by which its nodes know each other
     DIR/LOCK                  held by `silverback cluster dev`
     DIR/node-1/cluster.toml   who it is; may be edited while the cluster is down
     DIR/node-1/data/          its database and log
@@ -16,6 +17,8 @@ a hundred higher where those are free, else on the next free ones; what was chos
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,7 +34,7 @@ NODES_MAX = 15  # processes of one machine; beyond that it is no trial any more
 NODES, BASE_PORT, SHARDS, REPLICAS_WANTED = 3, 9301, 16, 3
 BASE_STEP = 20
 ROUTES_ABOVE = 100
-FILE = "cluster.toml"
+FILE, SECRET = "cluster.toml", "cluster.secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,16 @@ class Folder:
         if found:
             _check_same(self.root, found, plan)
             return found
-        made = _new(plan)
+        made = self._with_secret(_new(plan))
         return {n: self._write(n, _as(made, peer)) for n, peer in enumerate(made.peers, 1)}
+
+    def _with_secret(self, settings: ClusterSettings) -> ClusterSettings:
+        """One for all nodes, in a file that its owner alone reads."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        secret, file = secrets.token_urlsafe(32), self.root / SECRET
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as made:
+            made.write(secret + "\n")
+        return replace(settings, secret_file=f"../{SECRET}", secret=secret)
 
     def _numbers(self) -> Iterator[int]:
         for number in range(1, NODES_MAX + 1):

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from api.exchange import POSITION, Exchange
+from replication.database import parse_token
 from tsdb.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def settled(database: ClusterDatabase, exchange: Exchange) -> Iterator[None]:
             yield
         return
     token = exchange.headers.get(POSITION, b"").decode("latin-1")
-    if token:
-        database.wait_for(token)
+    positions = parse_token(token, len(database.acked))
     if level == LINEARIZABLE:
-        database.wait_for_all()
-    yield
+        positions += database.barrier()
+    with database.after(positions):
+        yield

@@ -37,6 +37,9 @@ _PROCESS = os.urandom(4).hex()
 _numbers = itertools.count(1)
 
 
+NO_STORE = (b"cache-control", b"no-store")  # unless an answer says otherwise
+
+
 class ClientGone(Exception):
     """The connection closed; nobody waits for what was to be said."""
 
@@ -102,6 +105,8 @@ class Exchange:
             self.started = True
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.id)]
+            if not _says_how_long_kept(headers):
+                headers.append(NO_STORE)
             if self.position:
                 headers.append((POSITION, self.position.encode()))
             if b"expect" in self.headers and not self._asked:
@@ -150,6 +155,8 @@ class Exchange:
             ours = b"content-type: %b\r\ncontent-length: %d\r\n%b"
             lines = ours % (answer.media, len(answer.body), lines)
         lines += b"x-request-id: %b\r\n" % self.id
+        if not _says_how_long_kept(answer.headers):
+            lines += b"%b: %b\r\n" % NO_STORE
         if self.position:
             lines += b"%b: %b\r\n" % (POSITION, self.position.encode())
         if not say(answer.status, lines, answer.body):
@@ -161,3 +168,7 @@ class Exchange:
         """Returns when the client has gone; the body is read already."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _says_how_long_kept(headers: Headers) -> bool:
+    return any(name == NO_STORE[0] for name, _ in headers)

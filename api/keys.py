@@ -76,13 +76,12 @@ def exactly(database: Database, labels: Labels) -> tuple[Matcher, ...]:
     """Matchers that only the series with these labels fulfils; NotFound if there is none."""
     from tsdb.index.matchers import Matcher, Op
 
-    registry = database.parts.engine.registry
     matchers = tuple(Matcher(name, Op.EQUAL, value) for name, value in labels.items())
-    refs = registry.select(matchers)
-    others = [name for name in registry.label_names(refs) if name not in labels]
+    index, refs = database.find(matchers)
+    others = [name for name in index.label_names(refs) if name not in labels]
     if others:
         matchers += tuple(Matcher(name, Op.EQUAL, "") for name in others)
-        refs = registry.select(matchers)
+        _, refs = database.find(matchers)
     if not refs.size:
         raise NotFound(f"there is no series {text_of(labels)}")
     return matchers

@@ -38,12 +38,16 @@ class _OfDatabase(Collector):
     def collect(self) -> Iterator[Metric]:
         node = self._node
         yield GaugeMetricFamily(f"{PREFIX}reads", "Reads under way.", node.readers.callers)
+        yield CounterMetricFamily(
+            f"{PREFIX}slow_queries", "Queries longer than slow_query_s.", node.queries.slow
+        )
         yield GaugeMetricFamily(
             f"{PREFIX}ingest_bytes", "Bytes of writes under way.", node.ingest.queued_bytes
         )
         yield GaugeMetricFamily(
             f"{PREFIX}writes_waiting", "Writes not answered yet.", node.ingest.writes_waiting
         )
+        yield from _of_queries(node)
         yield from _of_listeners(node)
         yield from _of_refusals(node)
         yield from _of_rules(node)
@@ -64,6 +68,29 @@ class _OfDatabase(Collector):
                 yield CounterMetricFamily(name, f"{words}, since the server started.", value)
             else:
                 yield GaugeMetricFamily(name, f"{words}.", value)
+
+
+def _of_queries(node: Node) -> Iterator[Metric]:
+    """What PromQL queries do, and why those ended that were not answered."""
+    queries, memory = node.queries, node.memory
+    for name, words, value in (
+        ("queries_running", "Queries under way, being sent included.", queries.running),
+        ("queries_queued", "Queries that wait for a thread or for memory.", queries.waiting),
+        ("queries_memory_bytes", "What queries under way may hold at most.", memory.taken),
+        ("queries_memory_bytes_max", "What they may hold together.", memory.bytes_max),
+    ):
+        yield GaugeMetricFamily(PREFIX + name, words, value)
+    ends = CounterMetricFamily(
+        f"{PREFIX}queries_failed",
+        "Queries without an answer: canceled by their client or an operator, too late in the queue "
+        "or while running, past a limit, wrong.",
+        labels=["reason"],
+    )
+    for reason, count in queries.ends.copy().items():
+        ends.add_metric([reason], count)
+    yield ends
+    words = "Queries that waited until memory was free."
+    yield CounterMetricFamily(f"{PREFIX}queries_postponed", words, queries.postponed)
 
 
 def _of_scraping(node: Node) -> Iterator[Metric]:

@@ -23,6 +23,7 @@ from api.readers import Readers
 from api.refusals import Refusals
 from api.running import Queries
 from api.settings import Settings
+from api.turns import Memory
 from api.warming import kernel_modules
 from tsdb import limits
 from tsdb.errors import StorageFailed, Unavailable
@@ -40,7 +41,7 @@ __all__ = ["Node", "State"]
 
 READ_THREADS = 4
 ADMIN_THREADS = 4
-POINT_BYTES = 16
+POINT_BYTES, CELL_BYTES = 16, 9
 
 
 class State(StrEnum):
@@ -72,20 +73,24 @@ class Node:
         self.access = access
         self.guard = None if access is None else access.guard
         self.refusals = Refusals()
-        self.queries = Queries()
+        self.queries = Queries(settings.slow_query_s)
         self.ingest = Ingest(
             queue_bytes_max=settings.queue_bytes_max,
             body_bytes_max=settings.body_bytes_max,
             body_encoded_bytes_max=settings.body_encoded_bytes_max,
             refusals=self.refusals,
         )
-        self.readers = Readers("read", threads=READ_THREADS, callers_max=limits.READS_MAX)
+        self.memory = Memory(self.queries_bytes_max)
+        self.readers = Readers(
+            "read", threads=READ_THREADS, callers_max=limits.READS_MAX, memory=self.memory
+        )
         self.admin = Readers(
             "admin",
             threads=ADMIN_THREADS,
             callers_max=limits.ADMIN_CALLS_MAX,
             limit="ADMIN_CALLS_MAX",
         )
+        self.between = Readers("cluster", threads=READ_THREADS, callers_max=limits.READS_MAX)
         self._on_failure = on_failure
         self.cluster: ClusterDatabase | None = None  # the database, if it is a cluster's
         self._database: Database | None = None
@@ -97,6 +102,22 @@ class Node:
         if limit is None:
             return limits.POINTS_PER_SELECT_MAX
         return min(limits.POINTS_PER_SELECT_MAX, limit // 4 // READ_THREADS // POINT_BYTES)
+
+    @property
+    def cells_max(self) -> int:
+        """Values one query may hold in matrices: its share of the memory limit, or the bound."""
+        limit = self.settings.memory_limit_bytes
+        if limit is None:
+            return limits.QUERY_CELLS_MAX
+        return min(limits.QUERY_CELLS_MAX, limit // 4 // READ_THREADS // CELL_BYTES)
+
+    @property
+    def queries_bytes_max(self) -> int:
+        """What all queries under way may hold together: a quarter of the memory limit."""
+        limit = self.settings.memory_limit_bytes
+        if limit is None:
+            return limits.QUERIES_BYTES_MAX
+        return min(limits.QUERIES_BYTES_MAX, limit // 4)
 
     def database(self) -> Database:
         """The open database; raises Unavailable while there is none."""
@@ -113,6 +134,10 @@ class Node:
         if self.cluster is None:
             return contextlib.nullcontext()
         return settled(self.cluster, exchange)
+
+    def has_duty(self) -> bool:
+        """Whether rules and targets are this node's, now. Any thread."""
+        return self.cluster is None or self.cluster.lease.is_held()
 
     def check_ready(self) -> None:
         """Raises what keeps the database from taking writes."""
@@ -163,6 +188,7 @@ class Node:
         self.stop()
         self.readers.close()
         self.admin.close()
+        self.between.close()
         if self._database is not None:
             self._database.close()
 

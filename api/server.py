@@ -30,18 +30,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api import logs
 from api.app import Application
 from api.auth.access import Access
+from api.duties import Duties
 from api.exits import CommandFailed, Exit, verdict
 from api.listeners.listeners import Listeners
 from api.logs import LOG
 from api.node import Node, State
 from api.protocol import Bounds, GuardedProtocol, protocol
-from api.rules.group import Origin
-from api.rules.ruler import Plan, Ruler
-from api.scrape.scraper import Scraper
 from api.settings import Settings
 from api.sockets import BACKLOG, bound
 from tsdb import limits
-from tsdb.errors import InvalidInput, Unavailable
+from tsdb.errors import Unavailable
 
 __all__ = ["Server", "run"]
 
@@ -53,7 +51,6 @@ LAST_WORDS_S = 5.0  # reads go on for so long after storage failed, then the pro
 HEADERS = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
-    ("cache-control", "no-store"),
 ]
 
 
@@ -82,8 +79,7 @@ class Server(uvicorn.Server):
         self.settings = settings
         self.access = Access(settings)
         self.node = Node(settings, self._storage_failed, self.access)
-        self.node.scraper = _scraper(self.node)
-        self.node.ruler = _ruler(settings)
+        self.duties = Duties(self.node)
         self.listeners = Listeners(self.node)
         self._listener: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,8 +145,8 @@ class Server(uvicorn.Server):
         assert self._loop is not None
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, functools.partial(self._on_signal, number))
-        if self.node.scraper is not None or self.node.ruler is not None:
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if self.duties.any:
+            self._loop.add_signal_handler(signal.SIGHUP, self.duties.reload)
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -207,10 +203,7 @@ class Server(uvicorn.Server):
         try:
             await self.serve(sockets=[self._listener])
         finally:
-            if self.node.scraper is not None:
-                await self.node.scraper.stop()
-            if self.node.ruler is not None:
-                await self.node.ruler.stop()
+            await self.duties.stop()
             watching.cancel()
             self.access.close()
             self.node.stop()
@@ -247,16 +240,7 @@ class Server(uvicorn.Server):
         """The database is open: ask targets, evaluate rules."""
         if self.should_exit:
             return
-        if self.node.scraper is not None:
-            self.node.scraper.start_soon()
-        if self.node.ruler is not None:
-            self.node.ruler.start(self.node.database())
-
-    def _reload(self) -> None:
-        if self.node.scraper is not None:
-            self.node.scraper.reload_soon()
-        if self.node.ruler is not None:
-            self.node.ruler.reload_soon()
+        self.duties.begin()
 
     def _failed_to_open(self, error: Exception) -> None:
         known = verdict(error)
@@ -294,31 +278,6 @@ def _headers(access: Access) -> list[tuple[str, str]]:
     """What every answer carries: ours, and the operator's over them."""
     chosen = {name.lower(): text for name, text in access.config.headers.items()}
     return list((dict(HEADERS) | chosen).items())
-
-
-def _scraper(node: Node) -> Scraper | None:
-    path = node.settings.scrape_config
-    if path is None:
-        return None
-    try:
-        return Scraper(path, node)
-    except InvalidInput as error:
-        raise CommandFailed(str(error), Exit.CONFIG) from error
-
-
-def _ruler(settings: Settings) -> Ruler | None:
-    if not settings.rules:
-        return None
-    plan = Plan(
-        settings.rules,
-        round(settings.evaluation_interval_s * 1000),
-        settings.alertmanagers,
-        Origin(settings.external_url.rstrip("/")),
-    )
-    try:
-        return Ruler(plan)
-    except InvalidInput as error:
-        raise CommandFailed(str(error), Exit.CONFIG) from error
 
 
 def _bracketed(host: str) -> str:

@@ -195,6 +195,12 @@ class Settings(BaseModel):
         "info", description="least level that is logged"
     )
     access_log: bool = Field(False, description="log every request, not only slow and failed ones")
+    slow_query_s: Seconds = Field(
+        limits.SLOW_QUERY_S,
+        ge=0,
+        allow_inf_nan=False,
+        description="a PromQL query that takes longer is logged with its text; 0 logs all",
+    )
 
     @property
     def loopback(self) -> bool:

@@ -38,16 +38,17 @@ def all_series(
     `on_warning` is told what is missing because of damage, each sentence once.
     """
     warned: set[str] = set()
-    registry = database.parts.engine.registry
+    first, last = database.span() or (start, end)
+    start, end = max(start, first), min(end, last)
     told = np.empty(0, np.uint32)
     for matchers in selectors:
-        for selection in _ranges(database, matchers, *database.parts.engine.clipped(start, end)):
+        for selection in _ranges(database, matchers, start, end):
             for text in set(selection.warnings) - warned:
                 on_warning(text)
             warned |= set(selection.warnings)
             fresh = ~np.isin(selection.refs, told)
             yield from (selection[i] for i in np.flatnonzero(fresh).tolist())
-        told = np.union1d(told, registry.select(matchers))
+        told = np.union1d(told, database.find(matchers)[1])
 
 
 def _ranges(

@@ -61,6 +61,7 @@ class Guard:
         if account is None:
             client = scope.get("client")
             account = await self._login(given, mark, client[0] if client else "")
+        scope["account"], scope["account_scopes"] = account.name, account.scopes
         if not account.scopes & needed:
             self.outcomes["scope"] += 1
             want = names_of(needed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.commands import terminal
+from api.commands import cluster_moves, terminal
 from api.commands.logins import with_login
 from api.commands.warm import ensure_warm
 from api.exits import CommandFailed, Exit
@@ -43,6 +43,7 @@ DATA = Path("cluster-data")
 
 
 def register(app: typer.Typer) -> None:
+    cluster_moves.register(_family)
     app.add_typer(_family, name="cluster")
 
 
@@ -254,13 +255,18 @@ def _asked(url: str, data: Path | None) -> Any:
     """The document of the first node that answers."""
     from api.cluster_status import fetch
 
-    if bool(url) == (data is not None):
-        raise CommandFailed("--url of a node, or --data of a dev cluster: one of them", Exit.USAGE)
-    *others, last = [url] if url else _urls(data or DATA)
+    *others, last = chosen_urls(url, data)
     for one in others:
         with contextlib.suppress(CommandFailed, Unavailable):
             return fetch(one)
     return fetch(last)
+
+
+def chosen_urls(url: str, data: Path | None) -> list[str]:
+    """Of nodes that may be asked."""
+    if bool(url) == (data is not None):
+        raise CommandFailed("--url of a node, or --data of a dev cluster: one of them", Exit.USAGE)
+    return [url] if url else _urls(data or DATA)
 
 
 def _urls(data: Path) -> list[str]:

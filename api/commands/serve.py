@@ -164,6 +164,9 @@ def serve(
     access_log: Annotated[
         bool | None, typer.Option(help="Log every request.", rich_help_panel=LOGS)
     ] = None,
+    slow_query: Annotated[
+        str | None, _flag("slow-query", "PromQL that takes longer is logged.", LOGS, "DURATION")
+    ] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM; nothing that was acknowledged is lost either way.
 
@@ -213,6 +216,7 @@ def serve(
             "log_format": log_format,
             "log_level": log_level,
             "access_log": access_log,
+            "slow_query_s": slow_query,
         },
         config,
     )

@@ -24,7 +24,7 @@ from tsdb.codec.bits import bits_float, clz64, load64, mulhi64, store8, store16,
 from tsdb.jit import inlined, kernel
 
 # LLVM leaves larger helpers as calls; for those run once a point that costs half of the speed.
-hot = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+hot = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
 
 POINT_BYTES_MAX = 64  # a time and a value, whatever they are
 SLACK_BYTES = 16  # stores may spill behind the text

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from api.routes.responses import Json, data_answer, refusals
 
-__all__ = ["CLUSTER", "NODE", "SNAPSHOT"]
+__all__ = [
+    "CLUSTER",
+    "DRAIN",
+    "EVICT",
+    "MOVE",
+    "NODE",
+    "READ",
+    "REBALANCE",
+    "SHARD",
+    "SNAPSHOT",
+    "UNMOVE",
+    "VERIFY",
+]
 
 COPY: Json = {
     "node": "node-1",
@@ -37,7 +49,15 @@ CLUSTER: Json = {
                         "last_seen_s": 0.0,
                     }
                 ],
-                "shards": [{"shard": 0, "incarnation": 1, "leader": "node-1", "replicas": [COPY]}],
+                "shards": [
+                    {
+                        "shard": 0,
+                        "incarnation": 1,
+                        "leader": "node-1",
+                        "moves": [],
+                        "replicas": [COPY],
+                    }
+                ],
             },
             {"type": "object", "required": ["cluster", "node", "epoch", "nodes", "shards"]},
         ),
@@ -84,5 +104,101 @@ SNAPSHOT: Json = {
             "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
         },
         **refusals(403, 404, 503),
+    },
+}
+OCTETS: Json = {
+    "description": "Bytes between nodes of one version.",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+SHARD: Json = {
+    "tags": ["admin"],
+    "summary": "One shard of this node's data",
+    "description": "What a node copies that shall keep the shard; made while it is written to.",
+    "operation_id": "cluster_shard",
+    "responses": {200: OCTETS, **refusals(400, 403, 404, 503)},
+}
+READ: Json = {
+    "tags": ["query"],
+    "summary": "What shards of this node say, to another node",
+    "description": "How a node answers for shards it does not keep. Not for clients.",
+    "operation_id": "cluster_read",
+    "responses": {200: OCTETS, **refusals(400, 404, 503)},
+}
+MOVES: dict[int | str, Json] = {
+    200: data_answer(
+        "All moves under way.",
+        {"epoch": 12, "moves": [{"shard": 3, "comes": "node-4", "leaves": "node-2"}]},
+        {"type": "object", "required": ["epoch", "moves"]},
+    ),
+    **refusals(400, 403, 404, 503),
+}
+MOVE: Json = {
+    "tags": ["admin"],
+    "summary": "A shard begins to move to a node",
+    "description": (
+        "`comes` copies the shard and follows its log; once it has everything it serves, and "
+        "`leaves` (none: a copy more) does not. Reads and writes go on."
+    ),
+    "operation_id": "cluster_move",
+    "responses": MOVES,
+}
+UNMOVE: Json = {
+    "tags": ["admin"],
+    "summary": "A move is given up",
+    "operation_id": "cluster_unmove",
+    "responses": MOVES,
+}
+DRAIN: Json = {
+    "tags": ["admin"],
+    "summary": "All shards of a node begin to move to others",
+    "description": "Also of one that is gone for ever: copies come from other replicas.",
+    "operation_id": "cluster_drain",
+    "responses": MOVES,
+}
+EVICT: Json = {
+    "tags": ["admin"],
+    "summary": "Logs have their copies on a node no more",
+    "description": (
+        "Of a node that is stopped and keeps no points (drained, replaced): each copy of a log "
+        "that it had is made anew on another. Answers when they are whole."
+    ),
+    "operation_id": "cluster_evict",
+    "responses": {
+        200: data_answer(
+            "So many logs and buckets of keys have another keeper now.",
+            {"node": "node-2", "logs": 12},
+            {"type": "object", "required": ["node", "logs"]},
+        ),
+        **refusals(400, 403, 404, 503),
+    },
+}
+REBALANCE: Json = {
+    "tags": ["admin"],
+    "summary": "Shards begin to move until all nodes that answer keep as many",
+    "description": "`without` names a node that shall get none.",
+    "operation_id": "cluster_rebalance",
+    "responses": MOVES,
+}
+VERIFY: Json = {
+    "tags": ["admin"],
+    "summary": "Whether all copies of a shard hold the same points",
+    "description": (
+        "Every copy adds up all its points up to `before` (seconds; an hour ago unless given), "
+        "label by label and bit by bit. Where they differ they are looked at again: points may "
+        "just have come late."
+    ),
+    "operation_id": "cluster_verify",
+    "responses": {
+        200: data_answer(
+            "What each copy adds up to; null where a node does not answer.",
+            {
+                "shard": 3,
+                "before": 1795483000.0,
+                "equal": True,
+                "copies": [{"node": "node-1", "digest": "9f2b3c4d5e6f7081", "points": 48000}],
+            },
+            {"type": "object", "required": ["shard", "equal", "copies"]},
+        ),
+        **refusals(400, 404, 503),
     },
 }

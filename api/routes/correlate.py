@@ -16,7 +16,7 @@ import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from api import pieces
+from api import admission, pieces
 from api.exchange import Answer, Exchange
 from api.node import Node
 from api.routes import correlate_examples as examples
@@ -44,6 +44,7 @@ def _correlated(node: Node, query: Running, form: Form, exchange: Exchange) -> A
 
     media = pieces.media_of(exchange.headers.get(b"accept", b""), MEDIA)
     source = source_of(node, query, form)
+    admission.admit(node, query, source)  # the target is one series
     assert query.step is not None
     span = (query.start, query.end, query.step)
     target = _matrix(promql.over_range(source, form.text("target"), *span))

@@ -24,6 +24,7 @@ import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from api.auth.scope_names import READ
 from api.errors import Refusal, refusal
 from api.exchange import Answer, Exchange
 from api.node import Node, State
@@ -358,7 +359,10 @@ def declare(app: FastAPI, node: Node) -> None:
         exchange: Exchange = request.scope["exchange"]
         body = await node.ingest.body(exchange)
         form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
-        return await influx_query.answer(node, form | dict(request.query_params), versions)
+        asked = form | dict(request.query_params)
+        if not exchange.scope.get("account_scopes", READ) & READ:
+            return await influx_query.answer_of_writer(node, asked, versions)
+        return await influx_query.answer(node, asked, versions)
 
     @app.post("/api/v2/query", include_in_schema=False)
     async def flux() -> Response:

@@ -82,8 +82,8 @@ def _check_unambiguous(
 
     if not names.separator:
         return
-    registry = database.parts.engine.registry
-    for name in sorted(registry.label_values(NAME, registry.select(tuple(matchers)))):
+    index, refs = database.find(tuple(matchers))
+    for name in sorted(index.label_values(NAME, refs)):
         if names.separator not in names.field(name, measurement):
             continue
         one = (*matchers, Matcher(NAME, Op.EQUAL, name))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from starlette.responses import Response
 
-from api.errors import refusal
+from api.errors import Forbidden, refusal
 from api.exchange import Answer
 from api.node import Node
 from api.routes.influxql import Condition, Create, Select, Show, Statement, Where, parse
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tsdb.batch import U32s
     from tsdb.database.database import Database
     from tsdb.index.matchers import Matcher
+    from tsdb.index.reader import Reader
 
 __all__ = ["Names", "answer", "buckets", "matchers_of"]
 
@@ -86,6 +87,23 @@ async def answer(node: Node, query: dict[str, str], headers: list[tuple[bytes, b
     names = Names(node.settings.influx_db_label, node.settings.influx_separator)
     asked = functools.partial(_Asked, names=names, database_name=query.get("db", ""), epoch=epoch)
     return Work(node, functools.partial(_answered, statements, asked, headers), node.readers)
+
+
+async def answer_of_writer(
+    node: Node, query: dict[str, str], headers: list[tuple[bytes, bytes]]
+) -> Response:
+    """POST /query by an account that may not read: agents create their database before they write.
+
+    Whatever else it asks is not looked into.
+    """
+    try:
+        creates = all(isinstance(one, Create) for one in parse(query.get("q", ""), 0))
+    except TSDBError:
+        creates = False
+    if not creates:
+        told = "this account may write: of InfluxQL it may say CREATE DATABASE, and nothing else"
+        return Reply(_refused(Forbidden(told), headers))
+    return await answer(node, query, headers)
 
 
 def _answered(
@@ -185,7 +203,7 @@ class _Asked:
         if show.what == "measurements":
             rows = _page(show, [[name] for name in measurements])
             return [{"name": "measurements", "columns": ["name"], "values": rows}] if rows else []
-        reading: dict[str, tuple[list[str], Callable[[str, U32s], list[list[str]]]]] = {
+        reading: dict[str, tuple[list[str], Callable[[str, Reader, U32s], list[list[str]]]]] = {
             "field keys": (["fieldKey", "fieldType"], self._field_keys),
             "tag keys": (["tagKey"], self._tag_keys),
             "tag values": (["key", "value"], functools.partial(self._tag_values, show.keys)),
@@ -193,40 +211,35 @@ class _Asked:
         columns, read = reading[show.what]
         found = []
         for name in measurements:
-            rows = _page(show, read(name, self._refs(show, name)))
+            rows = _page(show, read(name, *self._found(show, name)))
             if rows:
                 found.append({"name": name, "columns": columns, "values": rows})
         return found
 
     def _measurements(self, show: Show) -> list[str]:
-        refs = self._refs(show, show.measurement)
+        index, refs = self._found(show, show.measurement)
         if show.measurement:
             return [show.measurement] if refs.size else []
-        names = self._registry.label_values(NAME, refs)
+        names = index.label_values(NAME, refs)
         return sorted({self._names.split(name)[0] for name in names})
 
-    def _refs(self, show: Show, measurement: str) -> U32s:
+    def _found(self, show: Show, measurement: str) -> tuple[Reader, U32s]:
         database = show.database or self._name
         found = matchers_of(self._names, database, measurement, show.where.tags)
-        refs: U32s = self._registry.select(tuple(found))
-        return refs
+        return self._database.find(tuple(found))
 
-    @property
-    def _registry(self) -> Any:
-        return self._database.parts.engine.registry
-
-    def _field_keys(self, measurement: str, refs: U32s) -> list[list[str]]:
-        names = self._registry.label_values(NAME, refs)
+    def _field_keys(self, measurement: str, index: Reader, refs: U32s) -> list[list[str]]:
+        names = index.label_values(NAME, refs)
         return sorted([self._names.field(name, measurement), "float"] for name in names)
 
-    def _tag_keys(self, measurement: str, refs: U32s) -> list[list[str]]:
+    def _tag_keys(self, measurement: str, index: Reader, refs: U32s) -> list[list[str]]:
         hidden = (NAME, self._names.label)
-        return [[name] for name in sorted(self._registry.label_names(refs)) if name not in hidden]
+        return [[name] for name in sorted(index.label_names(refs)) if name not in hidden]
 
-    def _tag_values(self, keys: tuple[str, ...], measurement: str, refs: U32s) -> list[list[str]]:
-        return [
-            [key, value] for key in keys for value in sorted(self._registry.label_values(key, refs))
-        ]
+    def _tag_values(
+        self, keys: tuple[str, ...], measurement: str, index: Reader, refs: U32s
+    ) -> list[list[str]]:
+        return [[key, value] for key in keys for value in sorted(index.label_values(key, refs))]
 
     # --- SELECT ---------------------------------------------------------------------------------
 

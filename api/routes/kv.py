@@ -142,7 +142,7 @@ def _warning(text: str) -> bytes:
 def delete(database: Database, *, labels: Labels, query: DeleteQuery) -> Answer:
     """Delete points of one series; runs in a thread, returns when the delete is durable."""
     start, end = span(database, query.start, query.end)
-    if not database.parts.engine.registry.exactly(labels).size:
+    if not database.holds(labels):
         raise NotFound(f"there is no series {keys.text_of(labels)}")
     series = database.delete_one(labels, start, end)
     return Answer(b'{"status":"success","series":%d,"durable":true}\n' % series)
@@ -158,12 +158,12 @@ def listing(database: Database, *, query: ListQuery, exchange: Exchange) -> Answ
     if query.prefix:
         pattern = "".join(c if _PLAIN.match(c) or ord(c) > 127 else "\\" + c for c in query.prefix)
         matchers += (Matcher(METRIC_NAME, Op.MATCH, pattern + ".*"),)
-    registry = database.parts.engine.registry
-    refs = registry.sort_refs(registry.select(matchers)).tolist()
+    index, found = database.find(matchers)
+    refs = index.sort_refs(found).tolist()
     if query.after:
         after = canonical(keys.labels_of_text(query.after))
-        refs = refs[bisect_right(refs, after, key=registry.key) :]
-    page = [keys.text_of(registry.labels(ref)) for ref in refs[: query.limit]]
+        refs = refs[bisect_right(refs, after, key=index.key) :]
+    page = [keys.text_of(index.labels(ref)) for ref in refs[: query.limit]]
     document = {
         "status": "success",
         "keys": page,

@@ -2,7 +2,7 @@
 
 /api/v1/admin/tsdb/delete_series      points of match[] from start to end
 /api/v1/admin/tsdb/snapshot           as /api/v1/admin/snapshot
-/api/v1/admin/tsdb/clean_tombstones   merges blocks, which takes deleted points off the disk
+/api/v1/admin/tsdb/clean_tombstones   rewrites blocks that hold deleted points
 
 Deleted points are invisible at once, durably; `clean_tombstones` is only about room on the disk.
 """
@@ -54,7 +54,7 @@ def snapshot(database: Database, *, name: str) -> Answer:
 
 
 def clean_tombstones(database: Database) -> Answer:
-    database.compact()
+    database.clean_tombstones()
     return Answer(status=204)
 
 

@@ -47,7 +47,9 @@ SNAPSHOT: Json = {
 CLEAN: Json = {
     "tags": ["admin"],
     "summary": "Take deleted points off the disk",
-    "description": "Merges blocks that are worth it; deleted points are invisible before.",
+    "description": (
+        "Rewrites the blocks that hold deleted points, and no others; they are invisible before."
+    ),
     "operation_id": "prometheus_clean_tombstones",
     "responses": {204: {"description": "Done."}, **refusals()},
 }

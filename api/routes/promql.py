@@ -11,23 +11,25 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from api import pieces
+from api import admission, pieces
 from api.exchange import Answer, ClientGone, Exchange, Receive, Scope, Send
 from api.node import Node
+from api.readers import Job
 from api.routes import promql_examples as examples
 from api.routes import promql_explain
 from api.routes.promql_form import Form, form_of
-from api.running import Running
+from api.running import GONE, Running
+from api.turns import asker_of
 from api.work import Reply
 from tsdb import limits
-from tsdb.errors import InvalidInput
+from tsdb.errors import InvalidInput, TSDBError
 
 if TYPE_CHECKING:
     from tsdb.database.database import Database
@@ -36,12 +38,11 @@ if TYPE_CHECKING:
     from tsdb.promql.trace import Trace
     from tsdb.query.selection import Selection
 
-__all__ = ["Asking", "declare", "evaluated", "range_of", "source_of"]
+__all__ = ["Asking", "declare", "evaluated", "instant_of", "range_of", "source_of"]
 
 JSON, ARROW = "application/json", "application/vnd.apache.arrow.stream"
 MEDIA = (JSON, ARROW)
 PATIENCE_S = 0.05
-T = TypeVar("T")
 
 
 class Asking(Response):
@@ -55,41 +56,68 @@ class Asking(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange: Exchange = scope["exchange"]
         readers, queries = self._node.readers, self._node.queries
+        query = self._query
         async with readers.caller():
-            queries.begin(self._query)
+            queries.begin(query)
             try:
-                work = functools.partial(self._computed, exchange)
-                answer = await _unless_gone(exchange, self._query, readers.run(work))
-                await exchange.answer(answer, readers.pull)
+                answer = await self._awaited(exchange)
+                pull = functools.partial(readers.pull, client=asker_of(exchange.scope))
+                await exchange.answer(answer, pull)
+            except TSDBError as error:
+                queries.note(query, error)
+                if query.canceled == GONE:
+                    raise ClientGone from None
+                raise
             finally:
-                queries.end(self._query)
+                queries.end(query)
+                self._give_back()
+
+    async def _awaited(self, exchange: Exchange) -> Answer:
+        """The answer, once a thread has made it. Whoever listens is looked after meanwhile."""
+        query, readers = self._query, self._node.readers
+        job = readers.begin(functools.partial(self._computed, exchange), asker_of(exchange.scope))
+        query.on_stop = functools.partial(readers.stop, job)
+        # Most are done before it is worth looking whether anybody listens.
+        looking = asyncio.get_running_loop().call_later(PATIENCE_S, self._look, exchange, job)
+        try:
+            answer: Answer = await job.done
+            return answer
+        finally:
+            looking.cancel()
+            readers.leave(job)
+
+    def _look(self, exchange: Exchange, job: Job) -> None:
+        """Stop it when nobody waits for it any more, or it waits when its time is over."""
+        query = self._query
+        left_s = query.began + query.timeout_s - time.perf_counter()
+        late = asyncio.get_running_loop().call_later(max(left_s, 0), query.time_out)
+        gone = asyncio.ensure_future(_stop_without_client(exchange, query))
+
+        def ended(_: object) -> None:
+            late.cancel()
+            gone.cancel()
+
+        job.done.add_done_callback(ended)
 
     def _computed(self, exchange: Exchange) -> Answer:
         """In a reader's thread."""
-        self._query.evaluated = time.perf_counter()
-        self._query.check()
+        query = self._query
+        query.held_bytes = query.wanted_bytes  # if it has waited for them, it has them now
+        query.evaluated = time.perf_counter()
+        query.check()
         with self._node.settled(exchange):
             return self._compute(exchange)
 
+    def _give_back(self) -> None:
+        if self._query.held_bytes:
+            self._node.memory.give(self._query.held_bytes)
+            self._query.held_bytes = 0
+            self._node.readers.look()
 
-async def _unless_gone(exchange: Exchange, query: Running, work: Coroutine[Any, Any, T]) -> T:
-    """The result; ClientGone if nobody waits for it any more, once the thread is free."""
-    computing = asyncio.ensure_future(work)
-    # Most are done before it is worth looking whether anybody listens.
-    done, _ = await asyncio.wait({computing}, timeout=PATIENCE_S)
-    if done:
-        return computing.result()
-    gone = asyncio.ensure_future(exchange.gone())
-    try:
-        await asyncio.wait({computing, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not computing.done():
-            query.canceled = "its client went away"
-            await asyncio.wait({computing})
-            computing.exception()
-            raise ClientGone
-        return computing.result()
-    finally:
-        gone.cancel()
+
+async def _stop_without_client(exchange: Exchange, query: Running) -> None:
+    await exchange.gone()
+    query.stop(GONE)
 
 
 def _answered(node: Node, query: Running, form: Form, exchange: Exchange) -> Answer:
@@ -102,7 +130,10 @@ def _answered(node: Node, query: Running, form: Form, exchange: Exchange) -> Ans
     began = time.perf_counter()
     parse(query.text, node.settings.features)  # is remembered
     parsed = time.perf_counter()
-    found = evaluated(source_of(node, query, form, trace), query)
+    source = source_of(node, query, form, trace)
+    admission.admit(node, query, source)
+    found = evaluated(source, query)
+    admission.settle(node, query, found)
     ended = time.perf_counter()
     return pieces.answer_of(
         _rendered(found, media, form, _stats(query, (began, parsed, ended)), trace),
@@ -116,12 +147,12 @@ def source_of(node: Node, query: Running, form: Form, trace: Trace | None = None
     from tsdb.promql import query as promql
 
     database = node.database()
-    lookback = form.duration("lookback_delta") if form.text("lookback_delta") else 0
     return promql.Source(
         _counted(database, query),
         ticks_per_s=database.resolution.ticks_per_s,
-        lookback_ms=int(lookback) if lookback > 0 else limits.LOOKBACK_MS,
+        lookback_ms=form.lookback_ms(),
         points_max=node.points_max,
+        cells_max=node.cells_max,
         check=query.check,
         features=frozenset(node.settings.features),
         trace=trace,
@@ -216,6 +247,7 @@ def _running(
         client=client[0] if client else "",
         request_id=exchange.id.decode(),
         timeout_s=timeout_s,
+        account=exchange.scope.get("account", ""),
     )
 
 

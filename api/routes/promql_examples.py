@@ -34,7 +34,11 @@ BOTH = (
     parameter("limit", "At most this many series; 0 for all.", type="integer", minimum=0),
     parameter("lookback_delta", "How old a latest point may be; 5m unless given."),
     parameter("stats", "`all` adds timings and counts of points."),
-    parameter("explain", "`1` adds what each node of the query did: time, series, values, reads."),
+    parameter(
+        "explain",
+        "`1` adds what each node of the query did: time, series, values; of reads the blocks "
+        "opened and skipped, chunks, points and bytes decoded, points in memory.",
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tsdb.batch import Decoded
 from tsdb.promql import printing
 from tsdb.promql.trace import Step
 
@@ -22,6 +23,7 @@ def shown(step: Step) -> dict[str, Any]:
             "seconds": round(step.took_s, 6),
             "series": step.series,
             "points": step.values,
+            **_decoded(step.did),
         }
     found: dict[str, Any] = {
         "node": printing.text(step.what),
@@ -35,3 +37,17 @@ def shown(step: Step) -> dict[str, Any]:
     if step.inside:
         found["inside"] = [shown(inner) for inner in step.inside]
     return found
+
+
+def _decoded(did: Decoded | None) -> dict[str, int]:
+    """Of a read; nothing where shards of other nodes were asked."""
+    if did is None:
+        return {}
+    return {
+        "blocksOpened": did.blocks_opened,
+        "blocksSkipped": did.blocks_skipped,
+        "chunks": did.chunks,
+        "pointsDecoded": did.points,
+        "bytesDecoded": did.bytes,
+        "pointsInMemory": did.memory_points,
+    }

@@ -30,7 +30,9 @@ _ENDS = {
     "-292273086-05-16T16:47:06Z": MOMENT_MIN,
     "292277025-08-18T07:12:54.999999999Z": MOMENT_MAX,
 }
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+INT64_DIGITS = 19
+DURATION_CHARACTERS_MAX = 200  # seven counts with many zeros; Python reads no longer ones
+_NUMBER = re.compile(r"[+-]?(?:\d++\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _UNITS_MS = (365 * 86_400_000, 7 * 86_400_000, 86_400_000, 3_600_000, 60_000, 1_000, 1)
@@ -70,17 +72,31 @@ class Form:
         except InvalidInput as error:
             raise InvalidInput(f'invalid parameter "{name}": {error}') from error
 
+    def lookback_ms(self) -> int:
+        """How old a latest point may be; the usual age where none is given, or none above zero."""
+        text = self.text("lookback_delta")
+        try:
+            asked = int(duration(text)) if text else 0
+        except InvalidInput as error:
+            raise InvalidInput(f"error parsing lookback delta duration: {error}") from error
+        return asked if asked > 0 else limits.LOOKBACK_MS
+
     def limit(self) -> int:
         """How many there may be at most; 0 for all."""
         text = self.text("limit")
         if not text:
             return 0
-        if not _INTEGER.fullmatch(text):
-            said = f'strconv.Atoi: parsing "{text[:100]}": invalid syntax'
+        wrong = "" if _INTEGER.fullmatch(text) else "invalid syntax"
+        # Python refuses to read thousands of digits; zeros in front are none.
+        digits = text.lstrip("+-").lstrip("0") or "0"
+        if not wrong and (len(digits) > INT64_DIGITS or int(digits) >= 2**63):
+            wrong = "value out of range"
+        if wrong:
+            said = f'strconv.Atoi: parsing "{text[:100]}": {wrong}'
             raise InvalidInput(f'invalid parameter "limit": {said}')
-        if int(text) < 0:
+        if text[0] == "-" and digits != "0":
             raise InvalidInput('invalid parameter "limit": limit must be non-negative')
-        return int(text)
+        return int(digits)
 
 
 async def form_of(node: Node, exchange: Exchange) -> Form:
@@ -140,9 +156,11 @@ def duration(text: str) -> float:
     """Seconds, or a text such as `1h30m`, in ms; parts of a millisecond are kept."""
     if _NUMBER.fullmatch(text):
         found = float(text) * 1000
-    elif text and (match := _DURATION.fullmatch(text)):
+    elif 0 < len(text) <= DURATION_CHARACTERS_MAX and (match := _DURATION.fullmatch(text)):
         units = zip(match.groups(), _UNITS_MS, strict=True)
         found = float(sum(int(count) * unit for count, unit in units if count))
+        if found >= 2**63 / 1e6:
+            raise InvalidInput(f'cannot parse "{text[:100]}" to a valid duration')
     else:
         raise InvalidInput(f'cannot parse "{text[:100]}" to a valid duration')
     if not abs(found) < 2**63 / 1e6:

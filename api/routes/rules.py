@@ -3,6 +3,7 @@
 GET /api/v1/rules           groups with their rules, their health and their alerts
 GET /api/v1/alerts          alerts that are pending or firing
 GET /api/v1/alertmanagers   who is told of them
+GET /api/v1/notifications   of the server to its users: none, pages of alerts ask for them
 
 Parameters nobody knows are passed over, as Prometheus does: dashboards add their own.
 """
@@ -189,3 +190,7 @@ def declare(app: FastAPI, node: Node) -> None:
     async def list_alertmanagers() -> Response:
         urls = () if node.ruler is None else node.ruler.sender.urls
         return await _answer(node, lambda: alertmanagers(urls))
+
+    @app.get("/api/v1/notifications", **examples.NOTIFICATIONS)
+    async def list_notifications() -> Response:
+        return await _answer(node, list)

@@ -75,6 +75,13 @@ ALERTS: Json = {
         **refusals(),
     },
 }
+NOTIFICATIONS: Json = {
+    "tags": ["rules"],
+    "summary": "Notifications of the server",
+    "description": "Always empty; Prometheus tells its pages here that it shuts down.",
+    "operation_id": "list_notifications",
+    "responses": {200: data_answer("None.", [], {"type": "array"}), **refusals()},
+}
 ALERTMANAGERS: Json = {
     "tags": ["rules"],
     "summary": "Who is told of alerts",

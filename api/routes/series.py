@@ -63,21 +63,32 @@ def _label(name: str, value: str) -> bytes:
 
 
 def label_names(database: Database, *, form: Form) -> Iterator[bytes]:
-    return _listed(database, form, lambda index, refs: index.label_names(refs))
+    return _listed(
+        database, form, lambda index, refs: index.label_names(refs), lambda all_: all_.label_names()
+    )
 
 
 def label_values(database: Database, *, form: Form, name: str) -> Iterator[bytes]:
-    return _listed(database, form, lambda index, refs: index.label_values(name, refs))
+    return _listed(
+        database,
+        form,
+        lambda index, refs: index.label_values(name, refs),
+        lambda all_: all_.label_values(name),
+    )
 
 
 def _listed(
-    database: Database, form: Form, read: Callable[[Reader, U32s | None], list[str]]
+    database: Database,
+    form: Form,
+    read: Callable[[Reader, U32s], list[str]],
+    every: Callable[[Database], list[str]],
 ) -> Iterator[bytes]:
     sets = matcher_sets(form.all("match[]"))
     limit = form.limit()
     start, end = ticks_of(database, form)
-    if not sets and _covers(database, start, end):
-        found = read(database.parts.engine.registry.reader(), None)
+    span = database.span()
+    if not sets and (span is None or (start <= span[0] and span[1] <= end)):
+        found = every(database)
     else:
         found = read(*found_series(database, sets or [()], start, end))
     return _enveloped(orjson.dumps(found[: limit or None]), cut=0 < limit < len(found))
@@ -121,26 +132,15 @@ def ticks_between(database: Database, start: int, end: int) -> tuple[int, int]:
     return max(first, -(2**63)), min(last, 2**63 - 1)
 
 
-def _covers(database: Database, start: int, end: int) -> bool:
-    """Whether all that is stored lies in the range."""
-    engine = database.parts.engine
-    version = engine.version
-    spans = [(b.meta.min_ts, b.meta.max_ts) for b in version.blocks]
-    heads = [g.head for g in (*version.frozen, engine.active)]
-    spans += [(h.min_ts, h.max_ts) for h in heads if h.points]
-    return all(start <= low and high <= end for low, high in spans)
-
-
 def found_series(
     database: Database, sets: Sequence[tuple[Matcher, ...]], start: int, end: int
 ) -> tuple[Reader, U32s]:
     """Series that one of the sets finds in the range, ascending."""
     import numpy as np
 
-    engine = database.parts.engine
-    index, refs = engine.present(sets[0], start, end)
+    index, refs = database.present(sets[0], start, end)
     for matchers in sets[1:]:
-        index, more = engine.present(matchers, start, end)
+        index, more = database.present(matchers, start, end)
         refs = np.union1d(refs, more)
     return index, refs
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from api import duty
+from api.duty import Duty
 from api.rules import template_functions, templates
 from api.rules.alerting import FOR_STATE, GRACE_MS, Alert, Alerts
 from api.rules.config import Alerting, Group, Recording, Rule
@@ -75,8 +77,16 @@ class RuleState:
 class GroupState:
     """One group while the server runs."""
 
-    def __init__(self, group: Group, origin: Origin, *, resend_ms: int) -> None:
+    def __init__(
+        self,
+        group: Group,
+        origin: Origin,
+        *,
+        resend_ms: int,
+        has_duty: Duty = duty.alone,
+    ) -> None:
         self.group = group
+        self._has_duty = has_duty
         self.rules = [RuleState.of(rule) for rule in group.rules]
         self.evaluated_at = 0  # ms
         self.took_s = 0.0
@@ -101,7 +111,7 @@ class GroupState:
     def retire(self, database: Database, moment: int) -> None:
         """The group is gone: all it gave ends."""
         given = self._orphans.union(*(state.given for state in self.rules))
-        _write(database, [(labels, STALE) for labels in given], moment)
+        self._write(database, [(labels, STALE) for labels in given], moment)
 
     def evaluate(self, database: Database, moment: int) -> list[tuple[Alerting, Alert]]:
         """All rules once; alerts that somebody has to be told of."""
@@ -112,7 +122,7 @@ class GroupState:
             told += self._rule(database, state, moment, at)
         if self._orphans:
             given = set[Labels]().union(*(state.given for state in self.rules))
-            _write(database, [(labels, STALE) for labels in self._orphans - given], at)
+            self._write(database, [(labels, STALE) for labels in self._orphans - given], at)
             self._orphans = set()
         self.evaluated_at, self.took_s = moment, time.perf_counter() - begun
         return told
@@ -128,7 +138,7 @@ class GroupState:
             points = self._points(database, state, moment, at)
             given = {labels for labels, _ in points}
             gone = [(labels, STALE) for labels in state.given - given]
-            _write(database, [*points, *gone], at)
+            self._write(database, [*points, *gone], at)
             state.given = given
             health.samples = len(points)
         except TSDBError as error:
@@ -156,6 +166,17 @@ class GroupState:
         if self.group.limit and len(points) > self.group.limit:
             raise InvalidInput(f"exceeded limit of {self.group.limit} with {len(points)} series")
         return points
+
+    def _write(self, database: Database, points: list[Sample], at: int) -> None:
+        duty.check(self._has_duty)
+        if not points:
+            return
+        tick = at * database.resolution.ticks_per_s // 1000
+        database.write_many(
+            [labels for labels, _ in points],
+            [[tick]] * len(points),
+            [[value] for _, value in points],
+        )
 
     def restore(self, database: Database, moment: int, tolerance_ms: int) -> None:
         """Pending alerts go on where ALERTS_FOR_STATE last saw them, unless long ago."""
@@ -212,15 +233,6 @@ def ask(database: Database, expression: str, at: int) -> list[Sample]:
     if not isinstance(value, Vector):
         raise InvalidInput("a rule needs an instant vector or a scalar")
     return list(zip(value.rows.labels(), value.values[:, 0].tolist(), strict=True))
-
-
-def _write(database: Database, points: list[Sample], at: int) -> None:
-    if not points:
-        return
-    tick = at * database.resolution.ticks_per_s // 1000
-    database.write_many(
-        [labels for labels, _ in points], [[tick]] * len(points), [[value] for _, value in points]
-    )
 
 
 def _last_state(

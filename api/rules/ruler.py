@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
+from api.duty import Duty, alone
 from api.logs import LOG
 from api.rules import reading
 from api.rules.alerting import OUTAGE_TOLERANCE_MS
@@ -59,10 +60,13 @@ def moment_before(group: Group, now_ms: int) -> int:
 class Ruler:
     """Lives on the event loop's thread; evaluations run in threads of its own."""
 
-    def __init__(self, plan: Plan, now_ms: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, now_ms: Callable[[], int] | None = None, *, has_duty: Duty = alone
+    ) -> None:
         self._plan = plan
+        self._has_duty = has_duty
         self._groups = reading.load(plan.files, plan.interval_ms)  # wrong: heard before waiting
-        self._sender = Sender(plan.alertmanagers)
+        self._sender = Sender(plan.alertmanagers, has_duty)
         self._now_ms = now_ms or (lambda: time.time_ns() // 1_000_000)
         self._database: Database | None = None
         self._states: dict[tuple[str, str], GroupState] = {}
@@ -142,7 +146,8 @@ class Ruler:
         state.retire(self._database, self._now_ms())
 
     def _fresh(self, group: Group) -> GroupState:
-        return GroupState(group, self._plan.origin, resend_ms=self._plan.resend_ms)
+        plan = self._plan
+        return GroupState(group, plan.origin, resend_ms=plan.resend_ms, has_duty=self._has_duty)
 
     def _begin(self, state: GroupState, *, new: bool) -> None:
         key = state.group.key

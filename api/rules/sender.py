@@ -5,6 +5,7 @@
 
 A full queue drops the oldest: a firing alert is told again at the next resend, and its `endsAt`
 keeps it firing meanwhile. One Alertmanager that takes a batch is enough; the others are logged.
+Of a cluster the node whose turn is over sends nothing more: the next one tells of what it finds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
+from api.duty import Duty, alone
 from api.logs import LOG
 from api.rules.alerting import Alert
 from api.rules.group import Origin
@@ -70,8 +72,9 @@ def rfc3339(moment: int) -> str:
 class Sender:
     """A queue and one thread that empties it."""
 
-    def __init__(self, urls: Iterable[str]) -> None:
+    def __init__(self, urls: Iterable[str], has_duty: Duty = alone) -> None:
         self.urls = tuple(checked_url(url) for url in urls)
+        self._has_duty = has_duty
         self.counts = Counts()
         self._waiting: deque[dict[str, object]] = deque()
         self._news = Condition()
@@ -109,7 +112,7 @@ class Sender:
                 size = min(BATCH_ALERTS_MAX, len(self._waiting))
                 batch = [self._waiting.popleft() for _ in range(size)]
             body = orjson.dumps(batch)
-            took = [self._post(url, body) for url in self.urls]
+            took = [self._has_duty() and self._post(url, body) for url in self.urls]
             if any(took):
                 self.counts.sent += size
             else:

@@ -20,7 +20,7 @@ from tsdb.errors import InvalidInput, LimitExceeded
 
 __all__ = ["values_of"]
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[Ii]nf|[Nn]a[Nn])"
+_NUMBER = r"[+-]?(?:\d++\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|[Ii]nf|[Nn]a[Nn])"
 _ITEM = re.compile(rf"(?:(_|stale)|({_NUMBER})(?:([+-])({_NUMBER[5:]})(?=x))?)(?:x(\d+))?")
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api import duty
 from api.logs import LOG
 from api.scrape import reading
 from api.scrape.config import Config, FileSource, Job
@@ -55,7 +56,11 @@ class NodeWriter:
     def write(self, parse: Callable[[], Parsed], size_bytes: int) -> Awaitable[Written]:
         from tsdb.commit.request import Ack
 
-        return self._node.ingest.write(self._database, parse, size_bytes, Ack.DISK)
+        def checked() -> Parsed:
+            duty.check(self._node.has_duty)
+            return parse()
+
+        return self._node.ingest.write(self._database, checked, size_bytes, Ack.DISK)
 
     def decode(self, fetched: Fetched, bytes_max: int) -> bytes:
         return compression.decode(fetched.body, fetched.encoding, bytes_max=bytes_max)
