@@ -16,7 +16,7 @@ STEPS ?= 260
 
 .DEFAULT_GOAL := help
 .PHONY: help install warm demo demo-once demo-cluster serve test test-all check bench fuzz \
-	promql-diff sim soak docs clean
+	promql-diff sim soak docs ui ui-check clean
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -85,5 +85,18 @@ soak: warm ## writers, readers, deletes and kill -9 against a real server, for S
 docs: install ## check and render the pages that are made from code
 	$(BIN)/python -m docs.render --check
 
+# Exact versions; one stamp per lock file. A new one: `npm run lock` in api/ui.
+api/ui/node_modules/.installed: api/ui/package.json api/ui/package-lock.json
+	@command -v npm >/dev/null || { echo "needs Node 20 or newer with npm: apt-get install nodejs npm"; exit 1; }
+	cd api/ui && npm ci --silent
+	@touch $@
+
+ui: api/ui/node_modules/.installed ## build the page: api/ui to api/web (needs Node)
+	cd api/ui && npm run --silent build
+
+ui-check: ui ## fail unless api/web is what api/ui gives; the page's unit tests
+	cd api/ui && npm test --silent
+	@test -z "$$(git status --porcelain -- api/web)" || { git status --short -- api/web; echo "api/web is not what api/ui gives: run make ui, commit"; exit 1; }
+
 clean: ## remove what was built; the data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) api/ui/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

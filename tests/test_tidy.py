@@ -19,6 +19,7 @@ BANNED_NAMES = {
 # The process boundaries: places where any failure must become an answer or a log line.
 BROAD_CATCH_ALLOWED = {
     "api/app.py",
+    "api/readers.py",
     "api/server.py",
     "api/cli.py",
     "replication/applier.py",
@@ -26,10 +27,15 @@ BROAD_CATCH_ALLOWED = {
     "tsdb/commit/parsing.py",
     "tsdb/commit/pipeline.py",
     "tsdb/database/upkeep.py",
+    "tsdb/parallel.py",
     "tsdb/promql/parse.py",
 }
 CODE = sorted(p for folder in ("tsdb", "replication", "api") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+BESIDE = sorted(
+    p for folder in ("tests", "benchmarks", "docs") for p in (ROOT / folder).rglob("*.py")
+)
+LOCKS = [ROOT / "constraints.txt", ROOT / "api/ui/package-lock.json"]
 LEFTOVER = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
 
@@ -50,7 +56,7 @@ def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def is_kernel(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     names = {ast.unparse(d).partition("(")[0].rpartition(".")[2] for d in function.decorator_list}
-    return bool(names & {"kernel", "inlined", "hot", "intrinsic"})
+    return bool(names & {"kernel", "inlined", "forced", "intrinsic"})
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)
@@ -94,6 +100,17 @@ def test_nothing_is_mapped_into_memory(path: Path) -> None:
     names = {a.name for n in imports for a in n.names}
     assert not names & {"mmap", "memmap"}, f"{name_of(path)}: read it with pread through tsdb.vfs"
     assert "np.memmap" not in path.read_text(), f"{name_of(path)}: read it with pread"
+
+
+@pytest.mark.parametrize("path", BESIDE, ids=name_of)
+def test_a_module_beside_the_product_is_no_longer_than_one_of_it(path: Path) -> None:
+    assert path.read_text().count("\n") <= MODULE_LINES_MAX, f"{name_of(path)}: split it"
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=name_of)
+def test_a_lock_says_versions_and_no_addresses(path: Path) -> None:
+    held = re.findall(r"\w+://[^\s\"]+", path.read_text())
+    assert not held, f"{name_of(path)}: npm run lock takes out {held[:3]}"
 
 
 @pytest.mark.parametrize("path", TESTS, ids=name_of)

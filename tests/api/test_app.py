@@ -117,25 +117,6 @@ def test_head_answers_as_get_without_the_body(ask_unopened: Ask, path: str) -> N
     assert head.headers["content-length"] == str(len(get.body))
 
 
-def test_the_front_page_is_html_for_browsers_and_json_for_programs(ask_unopened: Ask) -> None:
-    browser = ask_unopened("GET", "/", headers={"Accept": "text/html,*/*"})
-    program = ask_unopened("GET", "/")
-
-    assert browser.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in browser.headers["content-security-policy"]
-    assert b"/api/v1/import" in browser.body
-    assert b"http://" not in browser.body.replace(b"http://127.0.0.1", b"")
-    assert "POST /api/v1/import" in program.json["endpoints"]
-
-
-@pytest.mark.parametrize("path", ["/favicon.svg", "/favicon.ico"])
-def test_there_is_an_icon(ask_unopened: Ask, path: str) -> None:
-    reply = ask_unopened("GET", path)
-
-    assert reply.headers["content-type"] == "image/svg+xml"
-    assert reply.body.startswith(b"<svg")
-
-
 def test_every_answer_carries_a_request_id(ask_unopened: Ask) -> None:
     ids = [ask_unopened("GET", path).headers["x-request-id"] for path in ("/", "/x", "/kv/a", "/")]
     mine = ask_unopened("GET", "/", headers={"X-Request-Id": "trace:7/a_b.c=+"})

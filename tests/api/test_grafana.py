@@ -145,3 +145,5 @@ def test_pages_of_status_that_are_proxied(source: Any) -> None:
         assert get(source, f"/api/v1/status/{page}")
     assert get(source, "/api/v1/alertmanagers")["activeAlertmanagers"] == []
     assert "activeTargets" in get(source, "/api/v1/targets")
+    assert get(source, "/api/v1/targets/metadata") is not None
+    assert get(source, "/api/v1/notifications") == []

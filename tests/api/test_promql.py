@@ -259,6 +259,7 @@ def test_a_query_stops_when_it_has_to() -> None:
     query.check()
     assert queries.shown()[0] | {"seconds": 0, "since": 0} == {
         "id": "7", "query": "up", "start": 0, "end": 0, "step": None, "client": "",
+        "account": "", "memoryBytes": 0,
         "requestId": "r", "since": 0, "seconds": 0, "state": "queued", "points": 0,
     }  # fmt: skip
 
@@ -349,3 +350,29 @@ def test_experimental_functions_have_to_be_named(serve: Any, tmp_path: Path) -> 
     with serve(tmp_path / "db", features=features) as running:
         text = quote('sort_by_label(vector(1), "a")')
         assert running.get(f"/api/v1/query?query={text}&time=1").status == 200
+
+
+def test_explain_counts_what_was_read(serve: Any, tmp_path: Path) -> None:
+    """Three blocks of known chunks; one is outside the range, and one point is in memory."""
+    hour = 3_600_000
+    with serve(tmp_path / "db") as running:
+        for at in (0, 100 * hour, 200 * hour):
+            for host in ("a", "b"):
+                stamps = range(at, at + 100 * 15_000, 15_000)
+                running.database.write(f'explained{{host="{host}"}}', stamps, [1.0] * 100)
+            running.database.flush()
+        running.database.write('explained{host="a"}', [200 * hour + hour], [1.0])
+        blocks = running.database.parts.engine.version.blocks
+        assert len(blocks) == 3
+        text = quote('sum(rate(explained{host="a"}[150h]))')
+        found = running.get(f"/api/v1/query?query={text}&time={201 * 3600}&explain=1")
+        assert found.status == 200, found.body
+        (rate,) = found.json["data"]["explain"]["inside"]
+        (read,) = rate["inside"]
+        size = sum(int(block.table.starts[1]) for block in blocks[1:])
+        assert {**read, "seconds": 0} == {
+            "read": '{__name__="explained",host="a"}', "seconds": 0, "series": 1, "points": 201,
+            "blocksOpened": 2, "blocksSkipped": 1, "chunks": 2, "pointsDecoded": 200,
+            "bytesDecoded": size, "pointsInMemory": 1,
+        }  # fmt: skip
+        assert "explain" not in running.get(f"/api/v1/query?query={text}&time=0").json["data"]

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import bcrypt
 import pytest
@@ -390,6 +391,23 @@ def test_influx_clients_of_every_version_come_in(guarded: Any, keys: Any) -> Non
     assert write("/api/v2/write?bucket=a&u=anna&p=all") == 401, "it has a header for that"
     create = "/query?q=CREATE+DATABASE+%22a%22"
     assert guarded("POST", create, **keys.bearer(keys.writer)).status == 200
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def said(statement: str, key: str) -> int:
+        body = urlencode({"db": "a", "q": statement}).encode()
+        status: int = guarded("POST", "/query", body, **keys.bearer(key), **form).status
+        return status
+
+    assert said('CREATE DATABASE "telegraf"', keys.writer) == 200
+    assert said("CREATE DATABASE a; CREATE DATABASE b", keys.writer) == 200
+    for statement in (
+        "SELECT * FROM room",
+        "CREATE DATABASE a; SELECT * FROM room",
+        "nonsense",
+        "",
+    ):
+        assert said(statement, keys.writer) == 403
+    assert said("SELECT * FROM room", keys.reader) == 200
     select = "/query?db=a&q=SELECT+*+FROM+room"
     assert guarded("POST", select, **keys.bearer(keys.writer)).status == 403
     assert guarded("GET", select, **keys.bearer(keys.writer)).status == 403

@@ -53,6 +53,31 @@ def test_the_marker_is_the_marker() -> None:
     assert math.isnan(STALE)
 
 
+ONE_TWO_ALERT = """
+- {record: one, expr: vector(1)}
+- {record: two, expr: vector(2)}
+- {alert: A, expr: vector(3)}
+"""
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3])
+def test_a_node_that_was_suspended_stops_in_the_middle(database: tsdb.Database, kept: int) -> None:
+    """It had the duty when the round began, and when the first rules wrote; then another had it."""
+    turns = iter([True] * kept)
+    rules = group(ONE_TWO_ALERT)
+    state = GroupState(rules, Origin(), resend_ms=1, has_duty=lambda: next(turns, False))
+
+    told = state.evaluate(database, MINUTE)
+
+    assert len(told) == (kept == 3)
+    written = {"one": 1, "two": 2, 'ALERTS{alertname="A", alertstate="firing"}': 3}
+    assert points(database, "{__name__!='ALERTS_FOR_STATE'}").keys() == {
+        name for name, rule in written.items() if rule <= kept
+    }
+    assert [rule.health.word for rule in state.rules] == ["ok"] * kept + ["err"] * (3 - kept)
+    assert all("another node" in rule.health.error for rule in state.rules[kept:])
+
+
 def test_later_rules_see_earlier_ones(database: tsdb.Database) -> None:
     database.write_many(['x{job="a"}', 'x{job="b"}'], [[MINUTE]] * 2, [[1.0], [2.0]])
     state = state_of("- {record: total, expr: sum(x)}\n- {record: double, expr: total + total}")

@@ -112,6 +112,16 @@ def test_nobody_takes_them(receiver: Receiver) -> None:
     assert (sender.counts.sent, sender.counts.dropped, sender.counts.errors) == (0, 1, 1)
 
 
+def test_who_has_the_duty_no_more_sends_nothing(receiver: Receiver) -> None:
+    sender = Sender([receiver.url], lambda: not receiver.enough.is_set())
+    sender.send([{"n": 1}])
+    assert receiver.enough.wait(30)
+    sender.send([{"n": 2}])
+    sender.close()
+    assert [batch for _, batch in receiver.batches] == [[{"n": 1}]]
+    assert (sender.counts.sent, sender.counts.dropped, sender.counts.errors) == (1, 1, 0)
+
+
 def test_without_alertmanagers_nothing_waits() -> None:
     sender = Sender([])
     sender.send([{"n": 1}])

@@ -100,6 +100,24 @@ def scraping(serve: Any, tmp_path: Path) -> Callable[[str], Any]:
     return start
 
 
+def test_a_scrape_that_ends_after_the_turn_is_not_written(
+    scraping: Any, site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a node of a cluster that was suspended while it waited for the answer."""
+    site.text = "a 1\n"
+    with scraping(config_of(site.address)) as it:
+        it.wait_for("up", 1.0, 1.0)
+        monkeypatch.setattr(it.running.server.node, "has_duty", lambda: False)
+        it.wait(lambda: "another node" in it.targets()["activeTargets"][0]["lastError"])
+        kept = it.series("up")
+        seen = len(site.paths)
+        site.wait_for_requests(seen + 3)
+        assert it.series("up") == kept
+        monkeypatch.undo()
+        it.wait(lambda: len(it.series("up")) > len(kept))
+        assert "stale" not in it.values("a")
+
+
 def test_a_target_is_scraped_and_told_about(scraping: Any, site: Any) -> None:
     site.text = (
         "# HELP metric_a Help of a.\n# TYPE metric_a gauge\n"
@@ -116,7 +134,7 @@ def test_a_target_is_scraped_and_told_about(scraping: Any, site: Any) -> None:
         labels = f'instance="{site.address}", job="j"'
         assert f'metric_a{{exported_job="mine", {labels}, x="1", zone="eu"}}' in found
         assert not [name for name in found if name.startswith("go_")]
-        up, a = it.series("up"), it.series('metric_a{x="1"}')
+        a, up = it.series('metric_a{x="1"}'), it.series("up")  # scraped meanwhile: up is longer
         assert [t for t, _ in a] == [t for t, _ in up][: len(a)]
         steps = [late - early for (early, _), (late, _) in pairwise(up)]
         assert min(steps) > 0

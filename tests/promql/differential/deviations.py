@@ -18,6 +18,9 @@ DEVIATIONS: dict[str, str] = {
     r"\b(sin|cos|tan)\(.*(\^|exp|huge|odd|std|sum|cancelling|deriv)": (
         "of large arguments: one bit of the argument changes every digit"
     ),
+    r"%.*\b(a?sinh?|a?cosh?|a?tanh?|exp|ln|log2|log10|atan2)\b": (
+        "a remainder shows the last bit of what divides, times the quotient"
+    ),
     r"\blimitk\b": "any series will do, and both take the first they meet",
     r"count_values.*\b(a?sinh?|a?cosh?|a?tanh?|exp|ln|log2|log10|rad|\^|atan2|std\w+|deriv)\b": (
         "labels made of values show their last bit, which differs between libraries"
