@@ -26,7 +26,7 @@ from api.settings import Settings
 from api.turns import Memory
 from api.warming import kernel_modules
 from tsdb import limits
-from tsdb.errors import StorageFailed, Unavailable
+from tsdb.errors import InvalidInput, StorageFailed, Unavailable
 
 if TYPE_CHECKING:
     from api.auth.access import Access
@@ -169,7 +169,12 @@ class Node:
         if settings.cluster is None:
             database = tsdb.open(settings.data, resolution=settings.resolution, **options)
         else:
-            from replication.member import open_member
+            try:
+                from replication.member import open_member
+            except ModuleNotFoundError as error:
+                raise InvalidInput(
+                    f"a cluster needs {error.name}: pip install 'silverback-tsdb[cluster]'"
+                ) from error
 
             options["resolution"] = settings.resolution
             database = self.cluster = open_member(settings.data, settings.cluster, **options)

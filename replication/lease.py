@@ -15,10 +15,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from replication.nats.kv import Value
 from tsdb.errors import TSDBError
+
+if TYPE_CHECKING:
+    from replication.nats.kv import Value
 
 __all__ = ["Lease", "clock_s"]
 

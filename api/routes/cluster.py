@@ -22,7 +22,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from fastapi import FastAPI, Query
@@ -39,7 +39,6 @@ from replication.archive import packed
 from replication.calling import SECRET_HEADER, Calls, knows
 from replication.copying import framed
 from replication.database import ClusterDatabase
-from replication.keeping import Keeping
 from replication.questions import NOT_HERE, Question, encoded_error
 from replication.settings import SHARDS_MAX, ClusterSettings, Peer
 from replication.shard_map import Move, ShardMap
@@ -48,6 +47,9 @@ from tsdb.database.database import Database
 from tsdb.database.opening import ensure_folder
 from tsdb.errors import CorruptionError, InvalidInput, TSDBError, Unavailable
 from tsdb.vfs import OsFiles, remove_tree
+
+if TYPE_CHECKING:
+    from replication.keeping import Keeping
 
 __all__ = ["declare"]
 
