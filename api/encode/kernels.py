@@ -16,17 +16,14 @@ Slow twin: repr(). Price: 20 ns for a short decimal, 50 ns for one of 17 digits.
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, type-arg, operator"
 # ruff: noqa: ANN001, ANN201, PLR0917
 
-import numba
 import numpy as np
 from numba import types
 
 from tsdb.codec.bits import bits_float, clz64, load64, mulhi64, store8, store16, store64
-from tsdb.jit import inlined, kernel
-
-# LLVM leaves larger helpers as calls; for those run once a point that costs half of the speed.
-hot = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)
+from tsdb.jit import forced, inlined, kernel
 
 POINT_BYTES_MAX = 64  # a time and a value, whatever they are
+STAMP_BYTES_MAX = 24  # a sign, 16 digits and three decimals of seconds, and what is around them
 SLACK_BYTES = 16  # stores may spill behind the text
 
 # How the points of a run are arranged.
@@ -35,7 +32,7 @@ POINTS, ROWS, LINES = 0, 1, 2
 TEXT, JSON, EXPORT = 0, 1, 2
 
 U = np.uint64
-U1, U2, U4, U10, U100 = U(1), U(2), U(4), U(10), U(100)
+U1, U2, U4, U10, U100, U1000 = U(1), U(2), U(4), U(10), U(100), U(1000)
 _ABSOLUTE, _FRACTION, _HIDDEN_BIT = U((1 << 63) - 1), U((1 << 52) - 1), U(1 << 52)
 _INFINITY, _STALE = U(0x7FF << 52), U(0x7FF0000000000002)
 _SHORT_DECIMALS, _SHORT_SCALE, _SHORT_MAX = 4, 1e4, 1e15
@@ -76,7 +73,7 @@ _OUT_BYTES = types.Array(types.uint8, 1, "C")
 _OUT_INT64S = types.Array(types.int64, 1, "C")
 
 
-@hot
+@forced
 def digit_count(value):
     """Decimal digits of a uint64; 1 for 0."""
     value |= U1  # powers of ten above 1 are even, so this changes no answer
@@ -84,7 +81,7 @@ def digit_count(value):
     return np.int64(guess) + np.int64(value >= WORD_POWERS[guess])
 
 
-@hot
+@forced
 def put_digits(out, p, value, width):
     """`value` in exactly `width` digits, zeros in front; returns the end."""
     at = p + width
@@ -98,7 +95,7 @@ def put_digits(out, p, value, width):
     return p + width
 
 
-@hot
+@forced
 def put_bytes(out, p, texts, first, last):
     """texts[first:last], read and written eight bytes at a time; returns the end."""
     for i in range(first, last, 8):
@@ -106,7 +103,7 @@ def put_bytes(out, p, texts, first, last):
     return p + last - first
 
 
-@hot
+@forced
 def put_ticks(out, p, ticks, decimals):
     """ticks / 10^decimals, exactly, without zeros at the end of its decimals."""
     value = U(ticks)
@@ -134,7 +131,7 @@ def put_ticks(out, p, ticks, decimals):
     return p
 
 
-@hot
+@forced
 def round_to_odd(at, scaled):
     """High word of POWERS[at] * scaled; its lowest bit also says whether anything was cut off."""
     low = mulhi64(POWERS[at + U1], scaled)
@@ -143,7 +140,7 @@ def round_to_odd(at, scaled):
     return high | U(middle > U1)
 
 
-@hot
+@forced
 def shortest(bits):
     """A positive finite float64 as (digits, exponent), shortest and then nearest."""
     fraction = bits & _FRACTION
@@ -174,7 +171,7 @@ def shortest(bits):
     return s + U(middle > half or (middle == half and (s & U1) == U1)), k
 
 
-@hot
+@forced
 def put_decimal(out, p, digits, exponent):
     """digits * 10^exponent, digits != 0, plain or with an exponent as its size demands."""
     while digits % U10 == U(0):
@@ -245,7 +242,7 @@ def put_special(out, p, bits, style):
     return p
 
 
-@hot
+@forced
 def put_float(out, p, bits, style):
     """The float64 of these bits; returns the end."""
     absolute = bits & _ABSOLUTE
@@ -391,4 +388,31 @@ def write_matrix(values, present, heads, head_ends, stamps, stamp_ends, tail, st
         row += 1
         step = 0
     state[0], state[1], state[2] = row, step, some
+    return p
+
+
+@kernel(types.int64(_INT64S, _OUT_INT64S, _OUT_BYTES))
+def write_stamps(times, ends, out):
+    """[seconds," for each time in ms, three decimals unless it is whole; returns the size.
+
+    Stamp i is out[ends[i]:ends[i + 1]]; `out` has STAMP_BYTES_MAX for each and SLACK_BYTES more.
+    """
+    p = 0
+    ends[0] = 0
+    for i in range(times.size):
+        store8(out, p, U(0x5B))  # [
+        p += 1
+        ms = U(times[i])
+        if times[i] < 0:
+            store8(out, p, U(45))
+            p += 1
+            ms = ~ms + U1
+        seconds = ms // U1000
+        p = put_digits(out, p, seconds, digit_count(seconds))
+        if ms != seconds * U1000:
+            store8(out, p, U(46))
+            p = put_digits(out, p + 1, ms - seconds * U1000, 3)
+        store16(out, p, U(0x222C))  # ,"
+        p += 2
+        ends[i + 1] = p
     return p

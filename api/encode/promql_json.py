@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from decimal import Decimal
 
 import numpy as np
 import orjson
 
-from api.encode.kernels import SLACK_BYTES, write_matrix
+from api.encode.kernels import SLACK_BYTES, STAMP_BYTES_MAX, write_matrix, write_stamps
 from api.encode.point_text import POINTS, TEXT, Layout, pieces
 from tsdb.batch import Columns, I64s, U8s
 from tsdb.promql.ast import Type
@@ -85,7 +85,7 @@ def first_runs(columns: Columns, count: int) -> Columns:
 def _matrix(vector: Vector, times: I64s, *, one: bool) -> Iterator[bytes]:
     """Rows with all their points, or, of an instant, each with its one."""
     heads, head_ends = _heads(vector.rows, b'},"value":' if one else b'},"values":[')
-    stamps, stamp_ends = _joined(_stamps(times))
+    stamps, stamp_ends = _stamps(times)
     tail = np.frombuffer((b"}" if one else b"]}") + bytes(SLACK_BYTES), np.uint8)
     values = np.ascontiguousarray(vector.values).view(np.uint64)
     present = np.ascontiguousarray(vector.present)
@@ -112,12 +112,12 @@ def _label(name: str, value: str) -> bytes:
     return b"%b:%b" % (orjson.dumps(name), orjson.dumps(value))
 
 
-def _stamps(times: I64s) -> list[bytes]:
-    """What stands in front of the value of each step."""
-    seconds, rests = np.divmod(times, 1000)
-    if rests.any() or times[0] < 0:
-        return [b'[%b,"' % moment(ms) for ms in times.tolist()]
-    return [b'[%d,"' % second for second in seconds.tolist()]  # 0.1 µs each, the others 0.7
+def _stamps(times: I64s) -> tuple[U8s, I64s]:
+    """What stands in front of the value of each step, SLACK_BYTES more; where each begins."""
+    ends = np.empty(len(times) + 1, np.int64)
+    out = np.empty(STAMP_BYTES_MAX * len(times) + SLACK_BYTES, np.uint8)
+    write_stamps(np.ascontiguousarray(times), ends, out)
+    return out, ends
 
 
 def moment(ms: int) -> bytes:
@@ -144,10 +144,3 @@ def number(value: float) -> str:
 
 def _said(key: bytes, sentences: list[str]) -> bytes:
     return b',"%b":%b' % (key, orjson.dumps(sentences)) if sentences else b""
-
-
-def _joined(texts: Sequence[bytes]) -> tuple[U8s, I64s]:
-    """All texts and SLACK_BYTES more; where each begins, and the last one's end."""
-    ends = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=ends[1:])
-    return np.frombuffer(b"".join(texts) + bytes(SLACK_BYTES), np.uint8), ends

@@ -158,3 +158,9 @@ def test_pieces_end_anywhere_and_labels_may_be_long(monkeypatch: pytest.MonkeyPa
     assert json.loads(found)["data"]["result"][0]["metric"]["a"] == "x" * 2000
     empty = Vector.empty(3)
     assert b'"result":[]' in text_of(Answer(Type.MATRIX, T + np.arange(3), empty, [], []))
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20))
+def test_any_time_is_written(times: list[int]) -> None:
+    answer = matrix([[1.0] * len(times)], [[True] * len(times)], times)
+    assert text_of(answer).decode() == slow(answer)
