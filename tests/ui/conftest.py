@@ -53,6 +53,12 @@ class Opened:
     def ink(self) -> dict[str, int]:
         return self.page.locator("canvas").first.evaluate(INK)
 
+    def until(self, happens: Callable[[], bool]) -> None:
+        """The page draws when it comes to it."""
+        deadline = time.monotonic() + WAIT_MS / 1000
+        while not happens():
+            assert time.monotonic() < deadline, "it does not happen"
+
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")

@@ -82,7 +82,7 @@ function made(
       height,
       tzDate: utc,
       legend: { show: false },
-      padding: [8, 12, 0, 0],
+      padding: [8, 36, 0, 0],
       scales: {
         x: { time: true, range: (_, low, high) => [low - step / 2, high + step / 2] },
         y: { range: [0, Math.max(rows, 1)] },

@@ -38,7 +38,7 @@ export function optionsOf(wanted: Wanted): uPlot.Options {
     height,
     tzDate: utc,
     legend: { show: false },
-    padding: [8, 12, 0, 0],
+    padding: [8, 36, 0, 0], // half a date at the right end
     scales: { x: { time: true }, y: { range: yRange(wanted.style) } },
     focus: { alpha: points > DIMMED_MAX ? 1 : 0.35 },
     cursor: {

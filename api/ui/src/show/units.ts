@@ -15,7 +15,7 @@ export const UNITS: Record<Unit, string> = {
 
 type Formatted = Exclude<Unit, "auto">;
 
-const SI: [number, string][] = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"], [1e-9, "n"]];
+const SI: [number, string][] = [[1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"], [0, ""]]; // 18m would read as a length of time
 const IEC: [number, string][] = [[2 ** 50, "PiB"], [2 ** 40, "TiB"], [2 ** 30, "GiB"], [2 ** 20, "MiB"], [2 ** 10, "KiB"], [1, "B"]];
 const TIME: [number, string][] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]];
 
@@ -46,11 +46,11 @@ function scaled(value: number, table: [number, string][], space: string): string
   if (value === 0) return "0";
   const size = Math.abs(value);
   const [factor, name] = table.find(([f]) => size >= f * 0.9999999) ?? table.at(-1) ?? [1, ""];
-  return name ? `${digits(value / factor)}${space}${name}` : digits(value / factor);
+  return name ? `${digits(value / factor)}${space}${name}` : digits(value);
 }
 
 function digits(value: number): string {
   const size = Math.abs(value);
   const fixed = size >= 1000 ? value.toFixed(0) : value.toPrecision(4);
-  return fixed.includes(".") && !fixed.includes("e") ? fixed.replace(/\.?0+$/, "") : fixed;
+  return fixed.includes(".") ? fixed.replace(/\.?0+(?=e|$)/, "") : fixed;
 }
