@@ -246,6 +246,23 @@ def test_ten_thousand_series_are_no_trouble(visit: Visit, served: Any) -> None:
     assert page.locator(".note").count() == 0
 
 
+def test_a_heavy_query_waits_to_be_allowed(visit: Visit) -> None:
+    """A subquery of 864,000 steps and twenty series: a third of what may be held at once."""
+    opened = visit()
+    asked_for: list[str] = []
+    opened.page.on("request", lambda request: asked_for.append(urlsplit(request.url).path))
+    page = opened.open("/graph?g0.expr=max_over_time(wave[10d:1s])&g0.range_input=1m")
+    notice = page.get_by_role("alert")
+    notice.wait_for()
+    opened.screenshot("explore-heavy")
+    assert re.search(r"of 20 series, .*M values at once", notice.inner_text())
+    assert "/api/v1/query_range" not in asked_for
+    page.get_by_role("button", name="Run it all the same").click()
+    page.wait_for_selector(LEGEND)
+    assert "/api/v1/query_range" in asked_for
+    assert notice.count() == 0
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -2,25 +2,24 @@
 //
 // in   a panel, a tick at which to look again
 // out  editor, controls, and the tab that is chosen; an error beside the query
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useMemo, useRef, useState } from "preact/hooks";
 
-import { isAborted } from "../api/errors";
 import { Problem } from "../show/problem";
 import { Words } from "../show/words";
 import { TABS, type Panel, type Tab } from "./address";
-import { answersOf, refreshed, spanOf, type Answers } from "./answers";
+import type { Answers } from "./answers";
+import { useAnswers } from "./asking";
 import { Controls } from "./controls";
 import { Editor } from "./editor";
 import { Explain } from "./explain";
 import { Graph } from "./graph";
-import { pastQueries, remember } from "./history";
+import { pastQueries } from "./history";
 import { Metrics } from "./metrics";
 import { Raw } from "./raw";
 import { Table } from "./table";
 import { isHistogram } from "../chart/heat";
 
 const TAB_NAMES: Record<Tab, string> = { graph: "Graph", table: "Table", json: "JSON", explain: "Explain" };
-const PIXELS_A_STEP = 2;
 
 export interface PanelProps {
   panel: Panel;
@@ -35,7 +34,7 @@ export interface PanelProps {
 export function PanelView({ panel, number, tick, isOnly, onChange, onRemove, onPlot }: PanelProps) {
   const [runs, setRuns] = useState(0);
   const box = useRef<HTMLElement>(null);
-  const { answers, error, isAsking } = useAnswers(panel, runs, tick, box);
+  const { answers, error, isAsking, heaviness, allow } = useAnswers(panel, runs, tick, box);
 
   const run = (text: string): void => {
     if (text === panel.expr) setRuns((n) => n + 1);
@@ -66,6 +65,14 @@ export function PanelView({ panel, number, tick, isOnly, onChange, onRemove, onP
               {isAsking ? "Asking…" : isDrawn && answers ? summary(answers) : ""}
             </span>
           </div>
+          {heaviness !== null && (
+            <p class="note" role="alert">
+              A heavy query: {heaviness}.{" "}
+              <button type="button" onClick={allow}>
+                Run it all the same
+              </button>
+            </p>
+          )}
           {answers?.answered.warnings.concat(answers.answered.infos).map((text) => (
             <p class="note" key={text}>
               <Words text={text} max={500} />
@@ -93,54 +100,6 @@ function Shown({ answers, panel, onChange, onPlot }: ShownProps) {
     return root ? <Explain root={root} /> : <p class="hint">Asking…</p>;
   }
   return <Graph answers={answers} panel={panel} onChange={onChange} onPlot={onPlot} />;
-}
-
-function useAnswers(panel: Panel, runs: number, tick: number, box: { current: HTMLElement | null }) {
-  const [answers, setAnswers] = useState<Answers | null>(null);
-  const [error, setError] = useState<unknown>(null);
-  const [isAsking, setAsking] = useState(false);
-  const held = useRef<Answers | null>(null);
-  const { expr, tab, range, end, step, hasExemplars } = panel;
-
-  useEffect(() => {
-    if (!expr.trim()) return;
-    const control = new AbortController();
-    const isTick = tick > 0 && held.current?.asked === expr && end === null;
-    const steps = Math.min(1000, Math.max(60, (box.current?.clientWidth ?? 1000) / PIXELS_A_STEP));
-    const span = spanOf(panel, Date.now() / 1000, steps);
-    setAsking(!isTick);
-    const asking =
-      isTick && held.current && tab === "graph" && panel.style !== "heatmap"
-        ? refreshed(held.current, span, control.signal).catch((reason: unknown) => {
-            if (isAborted(reason)) throw reason;
-            return answersOf(panel, span, control.signal);
-          })
-        : answersOf(panel, span, control.signal);
-    asking.then(
-      (found) => {
-        if (control.signal.aborted) return;
-        held.current = found;
-        setAnswers(found);
-        setError(null);
-        setAsking(false);
-        if (!isTick) remember(expr);
-      },
-      (reason: unknown) => {
-        if (control.signal.aborted) return;
-        held.current = null;
-        setAnswers(null);
-        setError(reason);
-        setAsking(false);
-      },
-    );
-    return () => control.abort();
-  }, [expr, kindOf(tab), range, end, step, hasExemplars, runs, tick]);
-  return { answers, error: expr.trim() ? error : null, isAsking };
-}
-
-/** Tabs that are drawn from the same answer. */
-function kindOf(tab: Tab): string {
-  return tab === "json" ? "graph" : tab;
 }
 
 function summary({ answered, frame, instant, seconds }: Answers): string {
