@@ -29,7 +29,7 @@ from api.work import Reply
 
 __all__ = ["PAGES", "declare"]
 
-PAGES = ("/graph",)
+PAGES = ("/graph", "/cardinality", "/status", "/cluster")
 WEB = Path(__file__).resolve().parent.parent / "web"
 MEDIA = {
     ".html": b"text/html; charset=utf-8",

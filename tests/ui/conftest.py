@@ -59,6 +59,18 @@ class Opened:
         while not happens():
             assert time.monotonic() < deadline, "it does not happen"
 
+    def serious(self) -> list[Any]:
+        """What keeps people from using it who do not see it, or not as others do."""
+        if not AXE.is_file():
+            pytest.skip("no axe-core: make ui installs it")
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("async () => (await axe.run()).violations")
+        return [
+            (v["id"], [n["target"] for n in v["nodes"]])
+            for v in found
+            if v["impact"] in ("serious", "critical")
+        ]
+
     def screenshot(self, name: str) -> None:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from ui.conftest import AXE, HOSTILE, TURNED, WAVES, Opened, send
+from ui.conftest import HOSTILE, TURNED, WAVES, Opened, send
 
 Visit = Callable[..., Opened]
 LEGEND = ".legend li"
@@ -273,18 +273,10 @@ def test_a_heavy_query_waits_to_be_allowed(visit: Visit) -> None:
     ],
 )
 def test_assistive_technology_finds_its_way(visit: Visit, theme: str, path: str) -> None:
-    if not AXE.is_file():
-        pytest.skip("no axe-core: make ui installs it")
-    page = visit(theme).open(path)
+    opened = visit(theme)
+    page = opened.open(path)
     page.wait_for_selector(".metrics button, canvas, tbody tr, .explain")
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("async () => (await axe.run()).violations")
-    serious = [
-        (v["id"], [n["target"] for n in v["nodes"]])
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert opened.serious() == []
 
 
 def test_a_narrow_window_needs_no_sideways_scrolling(visit: Visit) -> None:

@@ -17,6 +17,9 @@ export interface Page {
 
 export const PAGES: Page[] = [
   { path: "/graph", name: "Explore", load: () => import("../explore/page") },
+  { path: "/cardinality", name: "Cardinality", load: () => import("../cardinality/page") },
+  { path: "/status", name: "Status", load: () => import("../status/page") },
+  { path: "/cluster", name: "Cluster", load: () => import("../cluster/page") },
 ];
 
 export function pageAt(path: string): Page | undefined {
