@@ -49,6 +49,7 @@ export function Metric({ name }: { name: string }) {
 }
 
 function Drops({ series, isCut, dropped }: Seen) {
+  if (!series) return <p class="hint">No series has this name.</p>;
   if (!dropped.length) return <p class="hint">Its only series has no labels.</p>;
   return (
     <>
