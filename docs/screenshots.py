@@ -29,6 +29,7 @@ PAGES = {  # name of the picture: path, and what is there once all is drawn
         "/graph?" + urlencode({"g0.expr": CPU, "g0.range_input": "1d", "g0.end_input": END}),
         "canvas",
     ),
+    "cardinality": ("/cardinality?metric=cpu_percent", "[aria-label='Labels and what they cost']"),
 }
 
 
